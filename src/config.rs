@@ -1,0 +1,314 @@
+//! What a Computer is made of, as plain comparable data, and the file it is written in.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{error::Result, name::Namespace};
+
+/// Everything that a [`Computer`](crate::Computer) is built from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComputerConfig {
+    /// The entries in the order in which they were written.
+    pub entries: Vec<(Namespace, EntryConfig)>,
+    /// When an entry offers a status tool.
+    pub status_tools: StatusTools,
+    /// Which rules of model providers the schemas are made to obey.
+    pub schema_profile: SchemaProfile,
+    /// The longest name of a tool, in characters.
+    pub name_limit: usize,
+    /// How the daemon offers it.
+    pub serve: ServeConfig,
+    /// The directory that relative paths and `${workspaceFolder}` mean; the current one when it is not given.
+    pub workspace: Option<PathBuf>,
+    /// Whether the file may run programs to get values (`${cmd:…}`): the user owns it and named it.
+    pub may_run_commands: bool,
+}
+
+impl Default for ComputerConfig {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            status_tools: StatusTools::default(),
+            schema_profile: SchemaProfile::default(),
+            name_limit: 64,
+            serve: ServeConfig::default(),
+            workspace: None,
+            may_run_commands: false,
+        }
+    }
+}
+
+impl ComputerConfig {
+    /// A configuration without entries.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// [`InvalidNamespace`](crate::Error::InvalidNamespace) and [`NamespaceTaken`](crate::Error::NamespaceTaken).
+    pub fn with(mut self, namespace: &str, entry: impl Into<EntryConfig>) -> Result<Self> {
+        let namespace: Namespace = namespace.parse()?;
+        if self.entries.iter().any(|(known, _)| *known == namespace) {
+            return Err(crate::Error::NamespaceTaken(namespace.to_string()));
+        }
+        self.entries.push((namespace, entry.into()));
+        Ok(self)
+    }
+}
+
+/// One entry: how it is reached, and what holds for every kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EntryConfig {
+    /// How it is reached.
+    pub kind: EntryKind,
+    /// Registered, but connected only when asked.
+    pub deferred: bool,
+    /// Registered, but never connected.
+    pub disabled: bool,
+    /// Whether an agent may bring the entry up through its status tool.
+    pub agent_control: bool,
+    /// Which of its tools are shown, and how.
+    pub tools: ToolFilter,
+    /// What its status tool tells an agent that needs it.
+    pub diagnostics: Diagnostics,
+    /// What the entry is for, in a line.
+    pub description: Option<String>,
+    /// The key in the file when it is no namespace by itself.
+    pub display_name: Option<String>,
+}
+
+impl From<EntryKind> for EntryConfig {
+    fn from(kind: EntryKind) -> Self {
+        Self {
+            kind,
+            deferred: false,
+            disabled: false,
+            agent_control: true,
+            tools: ToolFilter::default(),
+            diagnostics: Diagnostics::default(),
+            description: None,
+            display_name: None,
+        }
+    }
+}
+
+/// The kinds of entries.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EntryKind {
+    /// A program that speaks MCP on its stdin and stdout.
+    Stdio(StdioConfig),
+    /// The built-in shell.
+    Shell(ShellConfig),
+}
+
+/// A stdio entry. Texts may hold `${…}` references, which are filled in at each start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StdioConfig {
+    /// A path, a program on PATH, or a package.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables on top of the curated environment.
+    pub env: Vec<(String, String)>,
+    /// Where it runs; the workspace when it is not given.
+    pub cwd: Option<String>,
+    /// What it inherits beyond the curated environment.
+    pub inherit_env: InheritEnv,
+    /// How long it may take to connect; 30 s, or 120 s where a package must be fetched, when it is not given.
+    pub connect_timeout: Option<Duration>,
+    /// How long a call may stay without progress.
+    pub call_timeout: Duration,
+    /// How long a call may last in all.
+    pub max_call_time: Duration,
+    /// The largest message that is read from it, in bytes.
+    pub max_message: usize,
+    /// Whether it is brought back when it ends by itself.
+    pub restart: Restart,
+}
+
+impl StdioConfig {
+    pub(crate) fn new(command: impl Into<String>, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            command: command.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: Vec::new(),
+            cwd: None,
+            inherit_env: InheritEnv::default(),
+            connect_timeout: None,
+            call_timeout: Duration::from_secs(120),
+            max_call_time: Duration::from_secs(30 * 60),
+            max_message: 16 << 20,
+            restart: Restart::default(),
+        }
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets where it runs.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into().to_string_lossy().into_owned());
+        self
+    }
+}
+
+impl From<StdioConfig> for EntryConfig {
+    fn from(config: StdioConfig) -> Self {
+        EntryKind::Stdio(config).into()
+    }
+}
+
+/// What a child inherits from the daemon's environment beyond the curated set.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum InheritEnv {
+    /// Nothing more.
+    #[default]
+    Curated,
+    /// Everything.
+    All,
+    /// What these names and globs match.
+    Matching(Vec<String>),
+}
+
+/// Whether an entry is brought back when it ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restart {
+    /// With growing delays.
+    #[default]
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// A shell entry. Texts may hold `${…}` references, which are filled in at each start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShellConfig {
+    /// Where commands run; the workspace when it is not given.
+    pub cwd: Option<String>,
+    /// Which commands run.
+    pub mode: ShellMode,
+    /// The shell to use instead of the user's.
+    pub shell: Option<String>,
+    /// How long a command may take unless the call says otherwise.
+    pub timeout: Duration,
+    /// The longest that a call may ask for.
+    pub max_timeout: Duration,
+    /// How many characters of each stream are kept.
+    pub max_output: usize,
+    /// Variables on top of the user's environment.
+    pub env: Vec<(String, String)>,
+}
+
+impl ShellConfig {
+    pub(crate) fn new(mode: ShellMode) -> Self {
+        Self {
+            cwd: None,
+            mode,
+            shell: None,
+            timeout: Duration::from_secs(300),
+            max_timeout: Duration::from_secs(30 * 60),
+            max_output: 100_000,
+            env: Vec::new(),
+        }
+    }
+
+    /// Sets where commands run.
+    #[must_use]
+    pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(dir.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// Sets how long a command may take unless the call says otherwise.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+impl From<ShellConfig> for EntryConfig {
+    fn from(config: ShellConfig) -> Self {
+        EntryKind::Shell(config).into()
+    }
+}
+
+/// Which commands the shell runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ShellMode {
+    /// All of them.
+    Unrestricted,
+}
+
+/// Which of an entry's tools are shown, and how. Globs are over the server's own names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ToolFilter {
+    /// Only these, when given.
+    pub allow: Option<Vec<String>>,
+    /// Not these; wins over `allow`.
+    pub deny: Vec<String>,
+    /// Own name to shown name.
+    pub rename: Vec<(String, String)>,
+    /// Own name to shown description.
+    pub describe: Vec<(String, String)>,
+}
+
+/// What the status tool of an entry tells.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Diagnostics {
+    /// What must be there before the entry can work.
+    pub prerequisites: Vec<String>,
+    /// What to try when it does not.
+    pub suggested_fixes: Vec<String>,
+}
+
+/// When an entry offers a status tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StatusTools {
+    /// While the entry is not up.
+    #[default]
+    Degraded,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which rules of model providers the schemas of tools are made to obey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaProfile {
+    /// Those of all three.
+    #[default]
+    Safe,
+    /// Anthropic's.
+    Anthropic,
+    /// `OpenAI`'s.
+    OpenAi,
+    /// Gemini's.
+    Gemini,
+    /// None: schemas stay as they are.
+    None,
+}
+
+/// How the daemon offers a Computer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServeConfig {
+    /// The longest name of a tool on the MCP fronts, in characters.
+    pub name_limit: usize,
+    /// How long a first `tools/list` waits for entries that are starting.
+    pub list_wait: Duration,
+}
+
+impl Default for ServeConfig {
+    fn default() -> Self {
+        // Clients prefix names again (`mcp__computer__…`), so that the fronts leave them room.
+        Self { name_limit: 48, list_wait: Duration::from_secs(5) }
+    }
+}

@@ -1,0 +1,192 @@
+//! What can go wrong, in words that name the act, the thing and the cure.
+
+use std::time::Duration;
+
+/// The result of whatever this library does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every failure of the library.
+///
+/// An error is plain data and can be cloned: the state of an entry carries the error that put it there.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A text that can be no namespace.
+    #[error(
+        "`{text}` is no namespace: {reason}; use 1 to 32 letters, digits, `-` or single `_`, with no `_` at either end"
+    )]
+    InvalidNamespace {
+        /// What was given.
+        text: String,
+        /// The rule that it breaks.
+        reason: String,
+    },
+    /// `add_entry` with a namespace that is in use.
+    #[error("cannot add entry `{0}`: the namespace exists already; remove it first or choose another name")]
+    NamespaceTaken(String),
+    /// An entry that is not there.
+    #[error("no entry is named `{name}`; {}", known_entries(.known))]
+    UnknownNamespace {
+        /// What was asked for.
+        name: String,
+        /// The namespaces that exist.
+        known: Vec<String>,
+    },
+    /// A tool that is not in the catalog.
+    #[error("unknown tool `{name}`{}", did_you_mean(.nearest))]
+    UnknownTool {
+        /// What was asked for.
+        name: String,
+        /// Names in the catalog that are close to it, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// A configuration that cannot be used: every mistake in it.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+    /// Arguments that the tool cannot be called with.
+    #[error("cannot call `{tool}`: {reason}")]
+    Arguments {
+        /// The tool.
+        tool: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The program of an entry was not found anywhere.
+    #[error("`{command}` was not found; {hint} (looked in {searched})")]
+    CommandNotFound {
+        /// The command as it was written.
+        command: String,
+        /// What to do about it.
+        hint: String,
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// The operating system refused to start a program.
+    #[error("cannot start `{command}`: {reason}")]
+    Spawn {
+        /// The program.
+        command: String,
+        /// The system's reason, with the cure where there is one.
+        reason: String,
+    },
+    /// A variable or file that the configuration of the entry refers to is missing.
+    #[error("cannot fill in `{reference}`: {reason}")]
+    Template {
+        /// The reference as written.
+        reference: String,
+        /// Why it has no value.
+        reason: String,
+    },
+    /// The server ended before it could be used, or while a call was in flight.
+    #[error("the server {how}{}", last_lines(.stderr))]
+    Ended {
+        /// How it ended: `exited with status 7`, `closed its output`, …
+        how: String,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// The server does not speak the protocol as it must.
+    #[error("{act} failed: {reason}{}", last_lines(.stderr))]
+    Protocol {
+        /// What was being done.
+        act: String,
+        /// What the server did instead.
+        reason: String,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// Something did not happen in time.
+    #[error("{act} took longer than {}{}; {cure}{}", seconds(.after), silently(*.silent), last_lines(.stderr))]
+    Timeout {
+        /// What was being done.
+        act: String,
+        /// The clock that ran out.
+        after: Duration,
+        /// Whether the clock is one that progress resets.
+        silent: bool,
+        /// What to do about it.
+        cure: String,
+        /// The last lines of its stderr.
+        stderr: String,
+    },
+    /// The entry is not up, so that it cannot be called. Calling again later may work.
+    #[error("entry `{namespace}` is {state}{}", because(.reason))]
+    NotReady {
+        /// The entry.
+        namespace: String,
+        /// Its state.
+        state: String,
+        /// What keeps it from being up.
+        reason: Option<String>,
+    },
+    /// The server answered a request with a JSON-RPC error.
+    #[error("{message}")]
+    Server {
+        /// The JSON-RPC error code.
+        code: i64,
+        /// The server's words.
+        message: String,
+        /// The server's data, as JSON text.
+        data: Option<String>,
+    },
+    /// The server's message was larger than the entry allows.
+    #[error("the answer is larger than {limit} bytes, the `maxMessage` of this entry; ask for less or raise it")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The server has stopped reading what it is sent.
+    #[error("the server does not read its input: {queued} bytes wait to be read; restart the entry")]
+    NotReading {
+        /// What waits.
+        queued: usize,
+    },
+    /// The caller took the call back.
+    #[error("the call was cancelled")]
+    Cancelled,
+    /// No entry could be started.
+    #[error("no entry could be started:\n{}", .0.join("\n"))]
+    AllFailed(Vec<String>),
+    /// The unit's own code panicked. The daemon lives on.
+    #[error("internal error while serving this entry: {0}; please report it")]
+    Panicked(String),
+}
+
+impl Error {
+    /// Whether the same call may well succeed a little later: the entry was down or died, nothing is wrong with the call.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Ended { .. } | Self::NotReady { .. } | Self::NotReading { .. })
+    }
+
+    /// Whether trying again cannot help until the configuration or the machine changes.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::CommandNotFound { .. } | Self::Template { .. } | Self::Config(_))
+    }
+}
+
+fn known_entries(known: &[String]) -> String {
+    if known.is_empty() { "there are none".to_owned() } else { format!("there are: {}", known.join(", ")) }
+}
+
+fn did_you_mean(nearest: &[String]) -> String {
+    match nearest {
+        [] => String::new(),
+        names => format!("; did you mean {}?", names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" or ")),
+    }
+}
+
+fn last_lines(stderr: &str) -> String {
+    if stderr.trim().is_empty() { String::new() } else { format!("; its last words on stderr:\n{}", stderr.trim_end()) }
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default()
+}
+
+fn seconds(after: &Duration) -> String {
+    if after.subsec_millis() == 0 { format!("{} s", after.as_secs()) } else { format!("{} ms", after.as_millis()) }
+}
+
+fn silently(silent: bool) -> &'static str {
+    if silent { " without a sign of life" } else { "" }
+}
