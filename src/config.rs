@@ -1,6 +1,24 @@
 //! What a Computer is made of, as plain comparable data, and the file it is written in.
 
+mod derive;
+mod document;
+mod duration;
+mod entry;
+mod fields;
+pub mod file;
+mod keys;
+mod kinds;
+mod ownership;
+mod problem;
+pub mod schema;
+mod search;
+pub mod template;
+pub mod trust;
+
 use std::{path::PathBuf, time::Duration};
+
+pub use self::file::{LoadError, Loaded, Problem};
+pub use crate::environment::InheritEnv;
 
 use crate::{error::Result, name::Namespace};
 
@@ -162,18 +180,6 @@ impl From<StdioConfig> for EntryConfig {
     fn from(config: StdioConfig) -> Self {
         EntryKind::Stdio(config).into()
     }
-}
-
-/// What a child inherits from the daemon's environment beyond the curated set.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub enum InheritEnv {
-    /// Nothing more.
-    #[default]
-    Curated,
-    /// Everything.
-    All,
-    /// What these names and globs match.
-    Matching(Vec<String>),
 }
 
 /// Whether an entry is brought back when it ends by itself.

@@ -1,15 +1,54 @@
 //! An MCP host: gives an agent a machine, and leaves nothing behind.
+//!
+//! A [`Computer`] starts MCP servers and keeps them, has a shell of its own, and offers all their tools behind
+//! namespaces (`files__read_file`), as a [`ToolProvider`] or as one MCP server.
+//!
+//! # Where things live
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | `cli` | the program's verbs |
+//! | `front` | our face as an MCP server |
+//! | `computer` | start, stop, add, remove, restart, health, calls |
+//! | `provider` | what a host plugs into a server SDK |
+//! | `registry` | all tools and the route of each name |
+//! | `entry` | an entry as a unit: from its recipe to what stands behind its namespace |
+//! | `connection` | sessions with MCP servers |
+//! | `shell` | the built-in shell |
+//! | `supervisor` | the state machine that keeps a unit as it should be; it knows no MCP |
+//! | `process` | one child and all that descends from it; the guard |
+//! | `config` | what a Computer is made of, and the file it is written in |
+//! | `environment` | the user's environment; the only reader of `std::env` |
+//! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
+//! | `source`, `name`, `error`, `raw`, `secret`, `shutdown` | leaves |
 
-mod config;
+mod computer;
+pub mod config;
+mod connection;
+mod entry;
 pub mod environment;
 mod error;
+pub mod front;
 mod name;
+mod process;
+mod provider;
+mod raw;
+mod registry;
+mod secret;
+mod shell;
+pub mod shutdown;
 mod source;
+mod supervisor;
+mod wire;
 
-pub use config::*;
+pub use computer::{
+    AddOptions, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, RetryDegraded, Started,
+};
+pub use config::{ComputerConfig, EntryConfig, ShellConfig, ShellMode, StdioConfig};
 pub use error::{Error, Result};
-pub use name::Namespace;
-pub use source::*;
-
-/// The machine.
-pub struct Computer;
+pub use name::{Namespace, join, namespace_of};
+pub use process::guard;
+pub use provider::{
+    Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
+};
+pub use source::{Answer, CallContext, Sink, Waiting};

@@ -11,7 +11,7 @@ use crate::error::Result;
 /// Something that has tools: an MCP session, the shell.
 ///
 /// A face has no power over the life of what it shows: when that has ended, every method fails with a typed error.
-pub trait Source: Send + Sync + 'static {
+pub(crate) trait Source: Send + Sync + 'static {
     /// The tools as they are now.
     fn tools(&self) -> Arc<ToolList>;
 
@@ -19,10 +19,10 @@ pub trait Source: Send + Sync + 'static {
     ///
     /// The call has been handed over when this method returns; the future only waits. Dropping it takes the call
     /// back (the server is told, a command's process tree is ended).
-    fn call(&self, call: Call<'_>, context: CallContext) -> Waiting<Answer>;
+    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer>;
 
     /// Asks for a sign of life. Cancel safe.
-    fn probe(&self) -> Waiting<()>;
+    fn probe(self: Arc<Self>) -> Waiting<()>;
 
     /// What health says of it.
     fn about(&self) -> About;
@@ -33,42 +33,35 @@ pub type Waiting<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// One list of tools as a source gave it, with what had to be left out.
 #[derive(Debug, Default)]
-pub struct ToolList {
+pub(crate) struct ToolList {
     /// The usable tools, in the order of the source.
-    pub tools: Vec<Tool>,
+    pub(crate) tools: Vec<Tool>,
     /// Tools that could not be used and why, in words for health.
-    pub problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 /// A tool: its raw definition and the few fields that routing needs.
 #[derive(Debug, Clone)]
-pub struct Tool {
+pub(crate) struct Tool {
     /// The source's own name for it.
-    pub name: String,
+    pub(crate) name: String,
     /// The whole definition as the source gave it, unknown fields and key order included.
-    pub raw: Arc<RawValue>,
+    pub(crate) raw: Arc<RawValue>,
     /// Whether calling it twice is the same as calling it once: it declares `readOnlyHint` or `idempotentHint`.
-    pub repeatable: bool,
+    pub(crate) repeatable: bool,
 }
 
 /// A call on its way: what only passes by is not parsed.
 #[derive(Debug, Clone, Copy)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The source's own name for the tool.
-    pub tool: &'a str,
+    pub(crate) tool: &'a str,
     /// A JSON object.
-    pub arguments: Option<&'a RawValue>,
+    pub(crate) arguments: Option<&'a RawValue>,
     /// The `_meta` of the caller's request, a JSON object.
-    pub meta: Option<&'a RawValue>,
+    pub(crate) meta: Option<&'a RawValue>,
     /// Every other parameter of the caller's request, as it was given.
-    pub rest: &'a [(&'a str, &'a RawValue)],
-}
-
-impl<'a> Call<'a> {
-    /// A call with nothing but a name and arguments.
-    pub fn new(tool: &'a str, arguments: Option<&'a RawValue>) -> Self {
-        Self { tool, arguments, meta: None, rest: &[] }
-    }
+    pub(crate) rest: &'a [(&'a str, &'a RawValue)],
 }
 
 /// Receives the raw `params` of a notification that belongs to a call.
@@ -128,6 +121,12 @@ impl Answer {
         self.typed
     }
 
+    /// What an agent gets: the structured content, else the text, else the parts; `{ "error": … }` for a tool that
+    /// says that it failed.
+    pub fn to_handler_value(&self) -> serde_json::Value {
+        crate::provider::handler_value(self.get())
+    }
+
     /// The result as a JSON value.
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(self.get()).expect("an answer is the JSON text that a parser delimited")
@@ -142,17 +141,17 @@ impl fmt::Debug for Answer {
 
 /// What health says of a source beyond its state.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct About {
+pub(crate) struct About {
     /// The process at the root of it.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// The name and version that the server gave, as JSON.
-    pub server_info: Option<serde_json::Value>,
+    pub(crate) server_info: Option<serde_json::Value>,
     /// The protocol generation that was agreed on.
-    pub protocol: Option<String>,
+    pub(crate) protocol: Option<String>,
     /// The command line as it was resolved.
-    pub command: Option<String>,
+    pub(crate) command: Option<String>,
     /// The last lines of its stderr.
-    pub last_stderr: Option<String>,
+    pub(crate) last_stderr: Option<String>,
     /// What is odd about it: noise on stdout, messages skipped.
-    pub problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }

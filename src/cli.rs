@@ -1,0 +1,147 @@
+//! The verbs of the program.
+
+mod call;
+mod check;
+mod init;
+mod machine;
+mod paint;
+mod serve;
+mod status;
+mod tools;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use mcp_computer::environment;
+use tracing_subscriber::EnvFilter;
+
+/// Gives an agent a machine: MCP servers, a shell, all their tools behind one front.
+#[derive(Debug, Parser)]
+#[command(name = "computer", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Say more on stderr; twice for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve all tools as one MCP server
+    Serve(serve::Args),
+    /// List the tools
+    Tools(tools::Args),
+    /// Call a tool
+    Call(call::Args),
+    /// Say how everything is
+    Status(status::Args),
+    /// Look at a config: every mistake, or what would run
+    Check(check::Args),
+    /// Write a commented config to begin with
+    Init(init::Init),
+    /// Let `./computer.json` be used by being there
+    Trust(init::Trust),
+}
+
+/// Which config a verb is about.
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The config file (else $COMPUTER_CONFIG, a trusted ./computer.json, the user's, the built-in one)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The thing that was asked for failed.
+const FAILED: u8 = 1;
+/// The question itself was wrong: usage, config, an unknown tool, arguments that are no object.
+const USAGE: u8 = 2;
+
+impl Args {
+    /// Reads the command line; on a mistake, and for `--help`, everything is said already.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        Self::try_parse().map_err(|error| {
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+        })
+    }
+}
+
+/// The runtime on which everything runs.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
+    // Two threads pass on all that a machine's servers say; more would cost memory and wake-ups.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|error| complain(&format!("the runtime cannot be started: {error}"), FAILED))
+}
+
+/// Sets up what is said on stderr.
+pub(crate) fn log(args: &Args) {
+    let default = match (&args.verb, args.verbose) {
+        (Verb::Serve(_), 0) => "mcp_computer=warn,computer=warn",
+        (_, 0) => "mcp_computer=error,computer=error",
+        (_, 1) => "mcp_computer=info,computer=info",
+        (_, _) => "mcp_computer=debug,computer=debug,rmcp=error",
+    };
+    // rmcp logs whole messages, which may hold secrets.
+    let filter = environment::var("COMPUTER_LOG").and_then(|wanted| EnvFilter::try_new(wanted).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let ansi = paint::on_stderr();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+}
+
+/// Does what is asked, and says with what status to end.
+pub(crate) async fn run(args: Args) -> ExitCode {
+    let outcome = match args.verb {
+        Verb::Serve(args) => serve::run(args).await,
+        Verb::Tools(args) => tools::run(args).await,
+        Verb::Call(args) => call::run(args).await,
+        Verb::Status(args) => status::run(args).await,
+        Verb::Check(args) => check::run(args).await,
+        Verb::Init(args) => init::run(&args),
+        Verb::Trust(args) => init::trust(&args),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = if error.is::<Usage>() { USAGE } else { FAILED };
+            complain(&format!("{error:#}"), code)
+        }
+    }
+}
+
+/// An error of the question, not of the answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+impl Usage {
+    fn because(reason: impl ToString) -> anyhow::Error {
+        Self(reason.to_string()).into()
+    }
+}
+
+/// Says something on stderr.
+fn say(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
+}
+
+fn complain(words: &str, code: u8) -> ExitCode {
+    say(&format!("computer: {words}"));
+    ExitCode::from(code)
+}
+
+/// Prints an answer. A reader that has seen enough is no error.
+fn answer(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    if !text.ends_with('\n') {
+        let _ = stdout.write_all(b"\n");
+    }
+    let _ = stdout.flush();
+}
+
+/// Prints an answer as JSON, for people to read and for programs all the same.
+fn answer_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    answer(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}

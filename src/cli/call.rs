@@ -1,0 +1,98 @@
+//! `computer call`: one tool, once.
+
+use std::io::Read;
+
+use mcp_computer::{CallContext, Error};
+use serde_json::{Value, value::RawValue};
+
+use super::{ConfigArg, FAILED, Usage, answer, machine, paint, tools};
+
+/// Call a tool.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The whole name, as `computer tools` shows it
+    name: String,
+    /// The arguments as a JSON object; `-` reads them from stdin
+    arguments: Option<String>,
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Print the value as JSON, a text too
+    #[arg(long)]
+    json: bool,
+    /// Print the server's whole result as it sent it
+    #[arg(long)]
+    raw: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
+    let arguments = arguments(args.arguments.as_deref())?;
+    let mut config = machine::load(&args.config)?;
+    let known: Vec<String> = config.entries.iter().map(|(name, _)| name.to_string()).collect();
+    let Some(namespace) = mcp_computer::namespace_of(&args.name, &known) else {
+        return Err(Usage::because(nowhere(&args.name, &known)));
+    };
+    tools::only(&mut config, &namespace)?;
+    machine::with(config, |computer, errors| async move {
+        match computer.call_raw(&args.name, Some(&arguments), CallContext::default()).await {
+            Ok(result) => {
+                let failed = result.to_value().get("isError") == Some(&Value::Bool(true));
+                if args.raw {
+                    answer(result.get());
+                } else {
+                    show(&result.to_handler_value(), args.json)?;
+                }
+                Ok(if failed { FAILED } else { 0 })
+            }
+            Err(error @ (Error::UnknownTool { .. } | Error::Arguments { .. })) => Err(Usage::because(error)),
+            // Why it is not up says more than that it is not.
+            Err(Error::NotReady { .. }) if !errors.is_empty() => {
+                Err(anyhow::anyhow!("cannot call `{}`: {}", args.name, errors.join("; ")))
+            }
+            Err(error) => Err(anyhow::anyhow!("cannot call `{}`: {error}", args.name)),
+        }
+    })
+    .await
+}
+
+fn show(value: &Value, json: bool) -> anyhow::Result<()> {
+    match value {
+        Value::String(text) if !json => answer(&paint::plain(text)),
+        value if json => answer(&serde_json::to_string(value)?),
+        value => answer(&serde_json::to_string_pretty(value)?),
+    }
+    Ok(())
+}
+
+fn arguments(given: Option<&str>) -> anyhow::Result<Box<RawValue>> {
+    let text = match given {
+        None => "{}".to_owned(),
+        Some("-") => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(|error| Usage::because(format!("stdin cannot be read: {error}")))?;
+            text
+        }
+        Some(text) => text.to_owned(),
+    };
+    let wrong = |reason: String| {
+        Usage::because(format!("the arguments must be a JSON object such as '{{\"path\":\".\"}}': {reason}"))
+    };
+    let value: Value = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    match value {
+        Value::Object(_) => RawValue::from_string(text.trim().to_owned()).map_err(|error| wrong(error.to_string())),
+        Value::Array(_) => Err(wrong("this is a list".into())),
+        Value::String(_) => Err(wrong("this is a string".into())),
+        Value::Number(_) => Err(wrong("this is a number".into())),
+        Value::Bool(_) | Value::Null => Err(wrong(format!("this is {value}"))),
+    }
+}
+
+fn nowhere(name: &str, known: &[String]) -> String {
+    let known = if known.is_empty() {
+        "there are no entries".to_owned()
+    } else {
+        format!("the entries are: {}", known.join(", "))
+    };
+    format!("unknown tool `{name}`: its name must begin with an entry and `__`, as `computer tools` shows it; {known}")
+}

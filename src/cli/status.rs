@@ -1,0 +1,65 @@
+//! `computer status`: how everything is.
+
+use mcp_computer::{ComputerHealth, EntryHealth};
+
+use super::{ConfigArg, FAILED, answer, answer_json, machine, paint};
+
+/// Say how everything is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
+    let config = machine::load(&args.config)?;
+    machine::with(config, |computer, _| async move {
+        let health = computer.health().await;
+        if args.json {
+            answer_json(&health)?;
+        } else {
+            answer(&table(&health));
+        }
+        Ok(if health.healthy { 0 } else { FAILED })
+    })
+    .await
+}
+
+fn table(health: &ComputerHealth) -> String {
+    let colour = paint::on_stdout();
+    let mut rows = vec![["", "ENTRY", "STATE", "TOOLS", "PID", "UP", "MEMORY", "RESTARTS"].map(str::to_owned).to_vec()];
+    rows.extend(health.entries.iter().map(row));
+    let mut lines: Vec<String> = paint::columns(&rows).lines().map(str::to_owned).collect();
+    for (line, entry) in lines.iter_mut().skip(1).zip(&health.entries) {
+        // Painted after they were aligned: what paints takes no room.
+        let rest: String = line.chars().skip(1).collect();
+        *line = format!("{}{rest}", paint::mark(entry.healthy, colour));
+        for said in said_of(entry) {
+            line.push_str(&format!("\n   {}", said.replace('\n', "\n   ")));
+        }
+    }
+    let state = if health.healthy { "healthy" } else { "unhealthy" };
+    lines.push(format!("{state}, {} tools, guard: {}", health.total_tools, health.guard));
+    lines.join("\n")
+}
+
+fn row(entry: &EntryHealth) -> Vec<String> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    vec![
+        "✓".to_owned(),
+        entry.name.clone(),
+        entry.state.to_owned(),
+        entry.tools.to_string(),
+        or_dash(entry.pid.map(|pid| pid.to_string())),
+        or_dash(entry.uptime_ms.map(|ms| format!("{:.1} s", std::time::Duration::from_millis(ms).as_secs_f64()))),
+        or_dash(entry.rss_bytes.map(|bytes| format!("{} MB", bytes >> 20))),
+        entry.restarts.to_string(),
+    ]
+}
+
+fn said_of(entry: &EntryHealth) -> Vec<String> {
+    entry.error.iter().chain(&entry.problems).map(|text| paint::plain(text)).collect()
+}

@@ -1,0 +1,203 @@
+//! The machine: entries, started and kept, and their tools.
+
+mod board;
+mod control;
+pub(crate) mod dispatch;
+mod event;
+mod health;
+mod plan;
+mod provide;
+mod status_tool;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, value::RawValue};
+use tokio::sync::broadcast;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use board::Board;
+pub(crate) use dispatch::Params;
+pub use event::{Event, Events};
+pub use health::{ComputerHealth, EnsureReady, EntryHealth, RetryDegraded};
+pub use plan::EntryPlan;
+
+use crate::{
+    config::{ComputerConfig, ShellConfig, ShellMode, StdioConfig},
+    environment,
+    error::Result,
+    provider::{Changes, handler_value},
+    registry::Rules,
+    source::{Answer, CallContext, Waiting},
+};
+
+/// A machine for an agent: entries behind namespaces, started, watched and brought back.
+///
+/// Cheap to clone: all clones are one machine. When the last one is dropped, everything that it started is ended in
+/// the background; [`stop`](Self::stop) waits for it.
+///
+/// ```no_run
+/// # async fn example() -> mcp_computer::Result<()> {
+/// use mcp_computer::{Computer, ComputerConfig, ShellMode};
+///
+/// let config = ComputerConfig::new()
+///     .with("files", Computer::stdio("@modelcontextprotocol/server-filesystem", ["."]))?
+///     .with("shell", Computer::shell(ShellMode::Unrestricted))?;
+/// let computer = Computer::new(config);
+/// for error in computer.start().await?.errors {
+///     eprintln!("{error}");
+/// }
+/// let files = computer.call("files__list_directory", &serde_json::json!({ "path": "." })).await?;
+/// println!("{files}");
+/// computer.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Computer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    board: Arc<Board>,
+    settings: ComputerConfig,
+    /// The tasks of the current run; none before `start` and after `stop`.
+    run: Mutex<Option<Run>>,
+    meter: health::Meter,
+    /// What several callers want at the same time is done once.
+    ready: health::Once<EnsureReady>,
+    retry: health::Once<RetryDegraded>,
+}
+
+/// One life of a Computer, from `start` to `stop`.
+#[derive(Clone)]
+struct Run {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    _guard: Arc<DropGuard>,
+}
+
+/// What came of a start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Started {
+    /// `"<namespace>: <message>"` for each entry that could not be connected. They are tried again by themselves.
+    pub errors: Vec<String>,
+}
+
+/// How an entry is added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AddOptions {
+    /// Only registers it; `restart_entry` connects it.
+    pub deferred: bool,
+}
+
+impl Computer {
+    /// A Computer that is made of `config`. Does no I/O.
+    pub fn new(config: ComputerConfig) -> Self {
+        let rules = Rules {
+            status_tools: config.status_tools,
+            profile: config.schema_profile,
+            name_limit: config.name_limit,
+            front_limit: config.serve.name_limit,
+        };
+        let workspace = config.workspace.clone().unwrap_or_else(environment::current_dir);
+        let board = Arc::new(Board::new(rules, workspace, config.may_run_commands));
+        for (namespace, entry) in &config.entries {
+            board.register(namespace.clone(), entry.clone());
+        }
+        let inner = Inner {
+            board,
+            settings: config,
+            run: Mutex::default(),
+            meter: Arc::default(),
+            ready: health::Once::default(),
+            retry: health::Once::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// An entry for a program that speaks MCP on its stdin and stdout: a path, a program on PATH, or a package.
+    pub fn stdio(command: impl Into<String>, args: impl IntoIterator<Item = impl Into<String>>) -> StdioConfig {
+        StdioConfig::new(command, args)
+    }
+
+    /// An entry for the built-in shell.
+    pub fn shell(mode: ShellMode) -> ShellConfig {
+        ShellConfig::new(mode)
+    }
+
+    /// Calls a tool by its whole name, and returns what an agent gets.
+    ///
+    /// A result that says that the tool failed becomes `{ "error": … }`; see `spec` of the handler's value in the
+    /// README. Dropping the future takes the call back.
+    ///
+    /// # Errors
+    /// The tool is unknown, the arguments are no object, the entry is not up or died, or the server refused.
+    pub async fn call(&self, name: &str, arguments: &Value) -> Result<Value> {
+        self.call_with(name, arguments, CallContext::default()).await
+    }
+
+    /// [`call`](Self::call), with progress, log messages and cancellation.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`Cancelled`](crate::Error::Cancelled).
+    pub async fn call_with(&self, name: &str, arguments: &Value, context: CallContext) -> Result<Value> {
+        let arguments = dispatch::checked(name, arguments)?;
+        let answer = self.call_raw(name, Some(&arguments), context).await?;
+        Ok(handler_value(answer.get()))
+    }
+
+    /// Calls a tool and returns the server's whole `CallToolResult`, untouched.
+    ///
+    /// `arguments` is the JSON text of an object; it goes to the server as it is. When this returns the call is on its
+    /// way; the future only waits, and dropping it takes the call back.
+    pub fn call_raw(&self, name: &str, arguments: Option<&RawValue>, context: CallContext) -> Waiting<Answer> {
+        let registry = self.inner.board.registry();
+        dispatch::call(&registry, &self.inner.board, name, (dispatch::Params::only(arguments), context))
+    }
+
+    /// The definition of each tool as it is offered, sorted by name: all that the server said of it, repaired where
+    /// model providers would refuse it.
+    pub fn catalog(&self) -> Vec<Box<RawValue>> {
+        let registry = self.inner.board.registry();
+        registry.own().listed().iter().map(|listed| listed.definition.as_ref().to_owned()).collect()
+    }
+
+    /// Tells when the set of tools has changed.
+    pub fn changes(&self) -> Changes {
+        Changes(self.inner.board.generation())
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.board.events())
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &ComputerConfig {
+        &self.inner.settings
+    }
+
+    pub(crate) fn board(&self) -> &Arc<Board> {
+        &self.inner.board
+    }
+
+    fn run(&self) -> Option<Run> {
+        self.inner.run.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl std::fmt::Debug for Computer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Computer").field("entries", &self.entries()).finish_non_exhaustive()
+    }
+}
+
+/// How many events a slow listener may lag behind before it loses some.
+const EVENTS: usize = 256;
+
+fn event_channel() -> broadcast::Sender<Event> {
+    broadcast::Sender::new(EVENTS)
+}

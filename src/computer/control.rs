@@ -1,0 +1,248 @@
+//! Starting, stopping, adding, removing.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    AddOptions, Computer, EntryHealth, Event, Run, Started,
+    board::{Board, Slot, Supervised},
+    health,
+};
+use crate::{
+    config::EntryConfig,
+    entry::{Entry, Face, Recipe},
+    error::{Error, Result},
+    name::Namespace,
+    supervisor::{self, Begin, GRACE, Handle, Reason},
+};
+
+impl Computer {
+    /// Connects every entry that is not deferred, all at once, and returns when each has connected or failed.
+    ///
+    /// What failed is tried again by itself. On a started Computer it does nothing.
+    ///
+    /// # Errors
+    /// [`AllFailed`](Error::AllFailed) when there was something to connect and nothing could be. The Computer counts
+    /// as started all the same.
+    pub async fn start(&self) -> Result<Started> {
+        if !self.begin() {
+            return Ok(Started::default());
+        }
+        self.settled().await;
+        self.inner.board.publish();
+        let mut wanted = 0;
+        let mut errors = Vec::new();
+        for (namespace, handle) in self.handles() {
+            let status = handle.status();
+            if status.is_wanted() {
+                wanted += 1;
+                errors.extend(status.error().map(|error| format!("{namespace}: {error}")));
+            }
+        }
+        if wanted > 0 && errors.len() == wanted { Err(Error::AllFailed(errors)) } else { Ok(Started { errors }) }
+    }
+
+    /// Begins to connect every entry that is not deferred, without waiting. False when it was started before.
+    pub fn begin(&self) -> bool {
+        {
+            let mut run = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
+            if run.is_some() {
+                return false;
+            }
+            let stop = CancellationToken::new();
+            let guard = Arc::new(stop.clone().drop_guard());
+            *run = Some(Run { tasks: TaskTracker::new(), stop, _guard: guard });
+        }
+        let Some(run) = self.run() else { return false };
+        let board = self.inner.board.clone();
+        run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
+        for namespace in self.inner.board.namespaces() {
+            self.supervise(&run, &namespace);
+        }
+        self.inner.board.publish();
+        true
+    }
+
+    /// Returns when each entry that should be up has connected, or failed at its first try.
+    pub(crate) async fn settled(&self) {
+        join_all(self.handles().into_iter().map(|(_, handle)| settled(handle))).await;
+    }
+
+    /// [`settled`](Self::settled), waiting no longer than `limit`; the registry is up to date afterwards.
+    pub(crate) async fn settled_within(&self, limit: Duration) {
+        if !limit.is_zero() {
+            let _ = tokio::time::timeout(limit, self.settled()).await;
+        }
+        self.inner.board.publish();
+    }
+
+    /// Closes all connections and ends all that was started. Returns when the processes are gone.
+    ///
+    /// Afterwards it can be started again.
+    pub async fn stop(&self) {
+        self.stop_within(GRACE).await;
+    }
+
+    /// [`stop`](Self::stop), with less time for the entries to leave in order.
+    pub async fn stop_within(&self, grace: Duration) {
+        let run = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(run) = run else { return };
+        let board = &self.inner.board;
+        let live: Vec<Supervised> = board
+            .namespaces()
+            .iter()
+            .filter_map(|name| board.slot(name.as_str(), |slot| slot.live.take()).flatten())
+            .collect();
+        live.iter().for_each(|live| live.handle.end(grace));
+        run.stop.cancel();
+        run.tasks.close();
+        run.tasks.wait().await;
+        board.publish();
+    }
+
+    /// Adds an entry, and connects it unless it is deferred or the Computer does not run.
+    ///
+    /// That it cannot be connected is no error: it is there, with the message in its health, and is tried again.
+    ///
+    /// # Errors
+    /// [`InvalidNamespace`](Error::InvalidNamespace) and [`NamespaceTaken`](Error::NamespaceTaken).
+    pub async fn add_entry(&self, namespace: &str, entry: impl Into<EntryConfig>, options: AddOptions) -> Result<()> {
+        let namespace: Namespace = namespace.parse()?;
+        let mut entry = entry.into();
+        entry.deferred |= options.deferred;
+        if !self.inner.board.register(namespace.clone(), entry) {
+            return Err(Error::NamespaceTaken(namespace.to_string()));
+        }
+        self.inner.board.tell(Event::EntryAdded { namespace: namespace.to_string() });
+        if let Some(run) = self.run() {
+            self.supervise(&run, &namespace);
+            if let Some(handle) = self.inner.board.handle(namespace.as_str()) {
+                settled(handle).await;
+            }
+            self.inner.board.publish();
+        }
+        Ok(())
+    }
+
+    /// Closes an entry and forgets it. Nothing happens when there is none of that name.
+    pub async fn remove_entry(&self, namespace: &str) {
+        let Some(Slot { live, .. }) = self.inner.board.unregister(namespace) else { return };
+        self.inner.board.publish();
+        if let Some(Supervised { handle, task }) = live {
+            handle.end(GRACE);
+            // A supervisor that panicked has dropped its unit, which kills it.
+            let _ = task.await;
+        }
+        self.inner.board.tell(Event::EntryRemoved { namespace: namespace.to_owned() });
+    }
+
+    /// Closes what is there and connects anew; brings up what is deferred, stopped or failed. Returns its health.
+    ///
+    /// # Errors
+    /// [`UnknownNamespace`](Error::UnknownNamespace). That it cannot be connected is told by its health.
+    pub async fn restart_entry(&self, namespace: &str) -> Result<EntryHealth> {
+        let handle = self.driven(namespace)?;
+        handle.restart().await;
+        self.inner.board.publish();
+        Ok(health::one(&self.inner.board, namespace))
+    }
+
+    /// Closes an entry and keeps it closed until it is restarted. Returns when nothing of it is left.
+    ///
+    /// # Errors
+    /// [`UnknownNamespace`](Error::UnknownNamespace).
+    pub async fn stop_entry(&self, namespace: &str) -> Result<()> {
+        let handle = self.driven(namespace)?;
+        handle.stop().await;
+        self.inner.board.publish();
+        Ok(())
+    }
+
+    /// Whether there is an entry of that name.
+    pub fn has_entry(&self, namespace: &str) -> bool {
+        self.inner.board.recipe(namespace).is_some()
+    }
+
+    /// The namespaces of all entries, in the order in which they were given.
+    pub fn entries(&self) -> Vec<String> {
+        self.inner.board.namespaces().iter().map(ToString::to_string).collect()
+    }
+
+    /// Everybody who drives an entry.
+    pub(super) fn handles(&self) -> Vec<(Namespace, Handle<Face>)> {
+        let board = &self.inner.board;
+        board.namespaces().into_iter().filter_map(|name| Some((name.clone(), board.handle(name.as_str())?))).collect()
+    }
+
+    /// What drives an entry. Before `start`, a supervisor that holds it is put in place.
+    fn driven(&self, namespace: &str) -> Result<Handle<Face>> {
+        let board = &self.inner.board;
+        if board.recipe(namespace).is_none() {
+            return Err(Error::UnknownNamespace { name: namespace.to_owned(), known: self.entries() });
+        }
+        let not_started = || Error::NotReady {
+            namespace: namespace.to_owned(),
+            state: "idle".to_owned(),
+            reason: Some("the Computer has not been started".to_owned()),
+        };
+        board.handle(namespace).ok_or_else(not_started)
+    }
+
+    /// Puts a supervisor over an entry.
+    fn supervise(&self, run: &Run, namespace: &Namespace) {
+        let board = self.inner.board.clone();
+        self.inner.board.slot(namespace.as_str(), |slot| {
+            let begin = match &slot.recipe.config {
+                config if config.disabled => Begin::Held(Reason::Disabled),
+                _ if slot.deferred => Begin::Held(Reason::Deferred),
+                _ => Begin::Start,
+            };
+            let policy = slot.recipe.policy();
+            let (handle, supervised) = supervisor::supervise(Entry::new(Recipe::clone(&slot.recipe)), policy, begin);
+            let following = follow(board, namespace.clone(), handle.clone());
+            let task = run.tasks.spawn(async move {
+                tokio::join!(supervised, following);
+            });
+            slot.live = Some(Supervised { handle, task });
+        });
+    }
+}
+
+/// Tells of each change of an entry's state.
+async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
+    let mut watch = handle.watch();
+    // Its own handle must not keep the supervisor's mailbox open.
+    drop(handle);
+    let mut last = "";
+    while watch.changed().await.is_ok() {
+        let event = {
+            let status = watch.borrow_and_update();
+            let state = health::state_name(&status.state);
+            let event = Event::StateChanged {
+                namespace: namespace.to_string(),
+                state,
+                tools: status.ready().map(|face| face.tools().tools.len()),
+                error: status.error().map(ToString::to_string),
+            };
+            (state != last).then(|| {
+                last = state;
+                event
+            })
+        };
+        if let Some(event) = event {
+            board.tell(event);
+        }
+        board.mark_dirty();
+    }
+}
+
+/// Returns when an entry is up, has failed, or is not to be up.
+async fn settled(handle: Handle<Face>) {
+    let mut watch = handle.watch();
+    let _ = watch.wait_for(|status| status.is_settled()).await;
+}

@@ -1,0 +1,60 @@
+//! What happens to a Computer, as typed events.
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum Event {
+    /// An entry was added.
+    EntryAdded {
+        /// Its namespace.
+        namespace: String,
+    },
+    /// An entry was removed.
+    EntryRemoved {
+        /// Its namespace.
+        namespace: String,
+    },
+    /// An entry is in another state.
+    StateChanged {
+        /// Its namespace.
+        namespace: String,
+        /// The state as health shows it.
+        state: &'static str,
+        /// How many tools it has, when it is up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tools: Option<usize>,
+        /// What keeps it from being up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// The set of tools has changed.
+    ToolsChanged {
+        /// How many there are now.
+        tools: usize,
+    },
+}
+
+/// The events of a Computer, from the moment it was asked for.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    pub(super) fn new(receiver: broadcast::Receiver<Event>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next event; `None` when the Computer is gone. A listener that lags far behind loses the oldest. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.0.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}

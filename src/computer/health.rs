@@ -1,0 +1,359 @@
+//! How everything is.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared, join_all},
+};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+use super::{Computer, board::Board};
+use crate::{
+    config::EntryKind,
+    entry::Face,
+    process::{self, Usage, guard},
+    registry::Registry,
+    supervisor::{Handle, Reason, State, Status},
+};
+
+/// How a Computer is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComputerHealth {
+    /// There is at least one entry, and every entry that should be up is.
+    pub healthy: bool,
+    /// One for each entry, in the order in which they were given.
+    pub entries: Vec<EntryHealth>,
+    /// How many tools the catalog has.
+    pub total_tools: usize,
+    /// What ends our processes when we are killed: `"parent"`, the guard, or `"none"`.
+    pub guard: &'static str,
+}
+
+/// How an entry is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryHealth {
+    /// Its namespace.
+    pub name: String,
+    /// It is up and answers.
+    pub healthy: bool,
+    /// Why it is not healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred` or `disabled`.
+    pub state: &'static str,
+    /// `stdio` or `shell`.
+    pub kind: &'static str,
+    /// How many tools it shows.
+    pub tools: usize,
+    /// The process at the root of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// How long it has been up, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// How often it was brought back or restarted.
+    pub restarts: u32,
+    /// How many starts in a row have failed, or which one is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// In how many milliseconds it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// Resident memory of its whole process tree, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rss_bytes: Option<u64>,
+    /// What its whole process tree uses of one processor, since health was asked last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f32>,
+    /// What went wrong last, even if it is up again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The last lines of its stderr.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_stderr: Option<String>,
+    /// What the server says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_info: Option<Value>,
+    /// The protocol generation that was agreed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The command line as it was resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// What is odd about it: tools left out or repaired, noise on stdout.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+/// What came of [`Computer::ensure_ready`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnsureReady {
+    /// How everything is now.
+    #[serde(flatten)]
+    pub health: ComputerHealth,
+    /// Entries that were not up and are; absent when all was well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<Vec<String>>,
+    /// Entries that should be up and are not; absent when all was well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_entries: Option<Vec<String>>,
+}
+
+/// What came of [`Computer::retry_degraded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryDegraded {
+    /// Entries that were not up and are.
+    pub recovered: Vec<String>,
+    /// Entries that should be up and are not.
+    pub still_degraded: Vec<String>,
+}
+
+/// How long an entry may take for a sign of life.
+const PROBE: Duration = Duration::from_secs(3);
+
+impl Computer {
+    /// How everything is. Entries that are up are asked for a sign of life, all at once, 3 s at most. Cancel safe.
+    pub async fn health(&self) -> ComputerHealth {
+        let board = &self.inner.board;
+        let names: Vec<String> = board.namespaces().iter().map(ToString::to_string).collect();
+        let faces: Vec<Option<Face>> =
+            names.iter().map(|name| board.handle(name).and_then(|handle| handle.status().ready().cloned())).collect();
+        let probes = join_all(faces.iter().map(|face| probe(face.clone()))).await;
+        let usage = self.usage(&faces).await;
+        let entries: Vec<EntryHealth> = names
+            .iter()
+            .zip(probes)
+            .map(|(name, probe)| {
+                let mut entry = one(board, name);
+                if let Some(problem) = probe {
+                    entry.healthy = false;
+                    entry.error = Some(problem);
+                }
+                let used = entry.pid.and_then(|pid| usage.get(&pid));
+                entry.rss_bytes = used.map(|used| used.rss_bytes);
+                entry.cpu_percent = used.map(|used| used.cpu_percent);
+                entry
+            })
+            .collect();
+        let wanted = |entry: &&EntryHealth| !matches!(entry.state, "deferred" | "stopped" | "disabled");
+        ComputerHealth {
+            healthy: !entries.is_empty() && entries.iter().filter(wanted).all(|entry| entry.healthy),
+            total_tools: board.registry().own().listed().len(),
+            guard: if guard::pid().is_some() { "parent" } else { "none" },
+            entries,
+        }
+    }
+
+    async fn usage(&self, faces: &[Option<Face>]) -> HashMap<u32, Usage> {
+        let pids: Vec<u32> = faces.iter().flatten().filter_map(|face| face.about().pid).collect();
+        if pids.is_empty() {
+            return HashMap::new();
+        }
+        let meter = self.inner.meter.clone();
+        let look = move || meter.lock().unwrap_or_else(PoisonError::into_inner).look(&pids);
+        process::blocking(look).await.unwrap_or_default()
+    }
+
+    /// Looks at everything, brings up what should be up and is not, and looks again.
+    ///
+    /// Deferred and stopped entries are left alone. When several ask at the same time it is done once.
+    pub async fn ensure_ready(&self) -> EnsureReady {
+        let this = self.clone();
+        self.inner
+            .ready
+            .run(move || async move {
+                let before = this.health().await;
+                let (recovered, failed) = this.bring_up(&degraded(&before)).await;
+                if before.healthy || (recovered.is_empty() && failed.is_empty()) {
+                    return EnsureReady { health: before, recovered: None, failed_entries: None };
+                }
+                EnsureReady { health: this.health().await, recovered: Some(recovered), failed_entries: Some(failed) }
+            })
+            .await
+    }
+
+    /// Tries what should be up and is not, now.
+    ///
+    /// Deferred and stopped entries are left alone. When several ask at the same time it is done once.
+    pub async fn retry_degraded(&self) -> RetryDegraded {
+        let this = self.clone();
+        self.inner
+            .retry
+            .run(move || async move {
+                let names = degraded(&this.health().await);
+                let (recovered, still_degraded) = this.bring_up(&names).await;
+                RetryDegraded { recovered, still_degraded }
+            })
+            .await
+    }
+
+    /// Restarts these entries, all at once; those that are up afterwards, and those that are not.
+    async fn bring_up(&self, names: &[String]) -> (Vec<String>, Vec<String>) {
+        let tried = names.iter().map(|name| async move {
+            let handle = self.inner.board.handle(name)?;
+            let up = handle.status().ready().is_some();
+            // One that is up but does not answer has to go first.
+            if up {
+                handle.restart().await
+            } else {
+                handle.ensure().await
+            }
+            Some((name.clone(), handle.status().ready().is_some()))
+        });
+        let (up, down): (Vec<_>, Vec<_>) = join_all(tried).await.into_iter().flatten().partition(|(_, up)| *up);
+        self.inner.board.publish();
+        let names = |list: Vec<(String, bool)>| list.into_iter().map(|(name, _)| name).collect();
+        (names(up), names(down))
+    }
+}
+
+fn degraded(health: &ComputerHealth) -> Vec<String> {
+    let down = health.entries.iter().filter(|entry| !entry.healthy);
+    let down = down.filter(|entry| !matches!(entry.state, "deferred" | "stopped" | "disabled" | "idle"));
+    down.map(|entry| entry.name.clone()).collect()
+}
+
+async fn probe(face: Option<Face>) -> Option<String> {
+    match timeout(PROBE, face?.probe()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some(format!("it gave no sign of life within {} s", PROBE.as_secs())),
+    }
+}
+
+/// How an entry is, without asking it.
+pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
+    let handle = board.handle(name);
+    let kind = board.recipe(name).map_or("stdio", |recipe| match &recipe.config.kind {
+        EntryKind::Stdio(_) => "stdio",
+        EntryKind::Shell(_) => "shell",
+    });
+    let registry = board.registry();
+    let mut health = EntryHealth {
+        name: name.to_owned(),
+        healthy: false,
+        error: Some("the Computer has not been started".to_owned()),
+        state: "idle",
+        kind,
+        tools: registry.own().listed().iter().filter(|listed| listed.route.namespace.as_str() == name).count(),
+        pid: None,
+        uptime_ms: None,
+        restarts: 0,
+        attempt: None,
+        retry_in_ms: None,
+        rss_bytes: None,
+        cpu_percent: None,
+        last_error: None,
+        last_stderr: None,
+        server_info: None,
+        protocol: None,
+        command: None,
+        problems: problems(&registry, board, name),
+    };
+    if let Some(handle) = handle {
+        fill(&mut health, &handle);
+    }
+    health
+}
+
+fn problems(registry: &Registry, board: &Board, name: &str) -> Vec<String> {
+    board.recipe(name).map(|recipe| registry.own().problems(&recipe.namespace).to_vec()).unwrap_or_default()
+}
+
+fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
+    let status = handle.status();
+    health.state = state_name(&status.state);
+    health.healthy = status.ready().is_some();
+    health.error = reason(&status);
+    health.restarts = status.restarts;
+    match &status.state {
+        State::Starting { attempt } => health.attempt = Some(*attempt),
+        State::Waiting { attempt, retry_at, .. } => {
+            health.attempt = Some(*attempt);
+            health.retry_in_ms = Some(millis(retry_at.saturating_duration_since(Instant::now())));
+        }
+        State::Idle | State::Ready(_) | State::Failed(_) | State::Stopped | State::Held(_) => {}
+    }
+    health.last_error = status.last_error.as_ref().map(ToString::to_string);
+    let up = status.ready();
+    health.uptime_ms = up.map(|_| millis(status.since.elapsed()));
+    if let Some(face) = up.or(status.last_face.as_ref()) {
+        let about = face.about();
+        health.pid = about.pid.filter(|_| up.is_some());
+        health.last_stderr = about.last_stderr;
+        health.server_info = about.server_info;
+        health.protocol = about.protocol;
+        health.command = about.command;
+        let mut problems = about.problems;
+        problems.append(&mut health.problems);
+        health.problems = problems;
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A state as people and programs see it.
+pub(super) fn state_name(state: &State<Face>) -> &'static str {
+    match state {
+        State::Idle => "idle",
+        State::Starting { .. } => "starting",
+        State::Ready(_) => "ready",
+        State::Waiting { .. } => "waiting",
+        State::Failed(_) => "failed",
+        State::Stopped => "stopped",
+        State::Held(Reason::Deferred) => "deferred",
+        State::Held(Reason::Disabled) => "disabled",
+    }
+}
+
+/// What keeps an entry from being up.
+pub(super) fn reason(status: &Status<Face>) -> Option<String> {
+    match &status.state {
+        State::Ready(_) => None,
+        State::Idle => Some("not started yet".to_owned()),
+        State::Starting { .. } => Some(status.error().map_or_else(|| "starting".to_owned(), ToString::to_string)),
+        State::Waiting { error, .. } | State::Failed(error) => Some(error.to_string()),
+        State::Stopped => Some("Stopped - connect via restart_entry()".to_owned()),
+        State::Held(Reason::Deferred) => Some("Deferred - connect via restart_entry()".to_owned()),
+        State::Held(Reason::Disabled) => Some("Disabled by the configuration".to_owned()),
+    }
+}
+
+/// Work that is done once for all who want it at the same time.
+pub(super) struct Once<T: Clone>(Mutex<Option<WeakShared<BoxFuture<'static, T>>>>);
+
+impl<T: Clone> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Once<T> {
+    async fn run<F: Future<Output = T> + Send + 'static>(&self, work: impl FnOnce() -> F) -> T {
+        let shared: Shared<BoxFuture<'static, T>> = {
+            let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let current = running.as_ref().and_then(WeakShared::upgrade).filter(|shared| shared.peek().is_none());
+            let shared = current.unwrap_or_else(|| work().boxed().shared());
+            *running = shared.downgrade();
+            shared
+        };
+        shared.await
+    }
+}
+
+/// The meter is shared with the thread that reads the table of processes.
+pub(super) type Meter = Arc<Mutex<process::UsageMeter>>;

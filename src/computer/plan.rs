@@ -1,0 +1,67 @@
+//! What a Computer would run, without running it.
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::Computer;
+use crate::{config::EntryKind, entry::Recipe};
+
+/// What a start of an entry would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryPlan {
+    /// Its namespace.
+    pub name: String,
+    /// `stdio` or `shell`.
+    pub kind: &'static str,
+    /// The program and its arguments, secrets masked; none for the shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// The same as one line, for people.
+    #[serde(skip)]
+    pub command_line: Option<String>,
+    /// Connected only when asked.
+    pub deferred: bool,
+    /// Never connected.
+    pub disabled: bool,
+    /// The variables that the entry sets, by name.
+    pub variables: Vec<String>,
+    /// Why it could not be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl Computer {
+    /// What a start would run. Starts no entry; a `${cmd:…}` reference is run where that is allowed. Cancel safe.
+    pub async fn plan(&self) -> Vec<EntryPlan> {
+        let board = self.board();
+        let recipes = board.namespaces().into_iter().filter_map(|name| board.recipe(name.as_str()));
+        join_all(recipes.map(|recipe| async move { plan(&recipe).await })).await
+    }
+}
+
+async fn plan(recipe: &Recipe) -> EntryPlan {
+    let (kind, env) = match &recipe.config.kind {
+        EntryKind::Stdio(config) => ("stdio", &config.env),
+        EntryKind::Shell(config) => ("shell", &config.env),
+    };
+    let mut plan = EntryPlan {
+        name: recipe.namespace.to_string(),
+        kind,
+        command: None,
+        command_line: None,
+        deferred: recipe.config.deferred,
+        disabled: recipe.config.disabled,
+        variables: env.iter().map(|(name, _)| name.clone()).collect(),
+        problem: None,
+    };
+    match recipe.resolve().await {
+        Ok(Some(found)) => {
+            plan.command_line = Some(found.line());
+            plan.command = Some(found.words());
+        }
+        Ok(None) => {}
+        Err(error) => plan.problem = Some(error.to_string()),
+    }
+    plan
+}

@@ -1,0 +1,305 @@
+//! An entry of `mcpServers`: of which kind it is, and what holds for every kind.
+
+use super::{
+    Diagnostics, EntryConfig, EntryKind, Restart, ShellConfig, ToolFilter,
+    fields::{Fields, Member, Node},
+    keys::Shape,
+    kinds,
+    problem::Report,
+};
+
+/// What an entry's keys say it is.
+#[derive(Clone, Copy)]
+enum Tag {
+    Stdio,
+    Shell,
+    /// It was said already what is wrong with it; the rest is read as if it were a program.
+    Unclear,
+}
+
+const TYPES: &[(&str, Tag)] = &[("stdio", Tag::Stdio), ("shell", Tag::Shell)];
+
+/// The ways in which other programs, and we in a later version, write that an entry is reached over HTTP.
+const HTTP: &[&str] = &["http", "sse", "streamable-http", "streamableHttp", "streamable_http", "remote"];
+
+/// Keys that tell how an entry is reached and are refused by themselves: no second complaint about a missing command.
+const REACHED_OTHERWISE: &[&str] = &["url", "httpUrl", "serverUrl", "uri", "cmd"];
+
+pub(super) const RESTARTS: &[(&str, Restart)] = &[("always", Restart::Always), ("never", Restart::Never)];
+
+pub(super) fn entry(member: &Member<'_>) -> Option<EntryConfig> {
+    let mut fields = member.node.fields(Shape::Entry, member.at)?;
+    let tag = tag(&mut fields);
+    let has_command = fields.has("command");
+    let kind = match tag {
+        Tag::Shell => kinds::shell(&mut fields).map(EntryKind::Shell),
+        Tag::Stdio | Tag::Unclear => kinds::stdio(&mut fields).map(EntryKind::Stdio),
+    };
+    if matches!(tag, Tag::Stdio) && !has_command {
+        fields.report.mistake(fields.at, "a stdio entry needs a `command`");
+    }
+    // A shell stands in for what is no kind at all, so that the mistakes in the rest are found as well.
+    let stand_in = || EntryKind::Shell(ShellConfig::new(super::ShellMode::Unrestricted));
+    let mut config = EntryConfig::from(kind.unwrap_or_else(stand_in));
+    common(&mut fields, &mut config);
+    fields.refuse(|key| of_other_kind(tag, key));
+    fields.finish();
+    Some(config)
+}
+
+fn tag(fields: &mut Fields<'_>) -> Tag {
+    let Some(node) = fields.take("type") else {
+        if fields.has("command") {
+            return Tag::Stdio;
+        }
+        if !REACHED_OTHERWISE.iter().any(|key| fields.has(key)) {
+            let needed =
+                r#"an entry needs a `command` (a program that speaks MCP on stdin and stdout) or "type": "shell""#;
+            fields.report.mistake(fields.at, needed);
+        }
+        return Tag::Unclear;
+    };
+    match node.value.as_string_lit().map(|text| text.value.as_ref()) {
+        Some("local") => Tag::Stdio,
+        Some(kind) if HTTP.contains(&kind) => {
+            node.mistake(&format!("\"{kind}\" is not there yet in this version: entries that are reached over HTTP"));
+            Tag::Unclear
+        }
+        Some("ws" | "websocket") => {
+            node.mistake("WebSocket is no transport of MCP; ask the server's makers for stdio or HTTP");
+            Tag::Unclear
+        }
+        _ => node.one_of(TYPES).unwrap_or(Tag::Unclear),
+    }
+}
+
+/// Why a key of the other kind cannot stand in this one.
+fn of_other_kind(tag: Tag, key: &str) -> Option<String> {
+    let (keys, kind) = match tag {
+        Tag::Stdio | Tag::Unclear => (shell_keys(), "shell entries"),
+        Tag::Shell => (stdio_keys(), "stdio entries"),
+    };
+    let cure = if key == "timeout" { "; the clocks of this one are `callTimeout` and `maxCallTime`" } else { "" };
+    keys.contains(&key).then(|| format!("`{key}` is for {kind}{cure}"))
+}
+
+/// The keys of a stdio entry: those that reading one asks for.
+pub(super) fn stdio_keys() -> Vec<&'static str> {
+    keys(|fields| {
+        kinds::stdio(fields);
+    })
+}
+
+/// The keys of a shell entry.
+pub(super) fn shell_keys() -> Vec<&'static str> {
+    keys(|fields| {
+        kinds::shell(fields);
+    })
+}
+
+fn keys(read: impl Fn(&mut Fields<'_>)) -> Vec<&'static str> {
+    let report = Report::new("", "");
+    let mut fields = Fields::empty(&report, Shape::Entry);
+    read(&mut fields);
+    tag(&mut fields);
+    common(&mut fields, &mut ShellConfig::new(super::ShellMode::Unrestricted).into());
+    fields.known().to_vec()
+}
+
+fn common(fields: &mut Fields<'_>, config: &mut EntryConfig) {
+    set(&mut config.deferred, fields.take("deferred").and_then(|node| node.flag()));
+    set(&mut config.disabled, fields.take("disabled").and_then(|node| node.flag()));
+    set(&mut config.agent_control, fields.take("agentControl").and_then(|node| node.flag()));
+    config.description = fields.take("description").and_then(|node| node.text()).map(str::to_owned);
+    if let Some(mut fields) = fields.take("tools").and_then(|node| node.fields(Shape::Tools, node.at())) {
+        config.tools = tools(&mut fields);
+        fields.finish();
+    }
+    if let Some(mut fields) = fields.take("diagnostics").and_then(|node| node.fields(Shape::Diagnostics, node.at())) {
+        config.diagnostics = diagnostics(&mut fields);
+        fields.finish();
+    }
+}
+
+pub(super) fn tools(fields: &mut Fields<'_>) -> ToolFilter {
+    ToolFilter {
+        allow: fields.take("allow").and_then(|node| node.texts()),
+        deny: fields.take("deny").and_then(|node| node.texts()).unwrap_or_default(),
+        rename: fields.take("rename").map(|node| rename(&node)).unwrap_or_default(),
+        describe: fields.take("describe").map(|node| pairs(&node, Node::text)).unwrap_or_default(),
+    }
+}
+
+pub(super) fn diagnostics(fields: &mut Fields<'_>) -> Diagnostics {
+    Diagnostics {
+        prerequisites: fields.take("prerequisites").and_then(|node| node.texts()).unwrap_or_default(),
+        suggested_fixes: fields.take("suggestedFixes").and_then(|node| node.texts()).unwrap_or_default(),
+    }
+}
+
+fn rename(node: &Node<'_>) -> Vec<(String, String)> {
+    let mut taken: Vec<(&str, &str)> = Vec::new();
+    for member in node.map("an object of names").unwrap_or_default() {
+        let Some(new) = member.node.filled_text() else { continue };
+        if let Some((own, _)) = taken.iter().find(|(_, known)| *known == new) {
+            member.node.mistake(&format!("\"{new}\" is the new name of `{own}` already"));
+        }
+        taken.push((member.key, new));
+    }
+    taken.into_iter().map(|(own, new)| (own.to_owned(), new.to_owned())).collect()
+}
+
+fn pairs<'a>(node: &Node<'a>, read: impl Fn(&Node<'a>) -> Option<&'a str>) -> Vec<(String, String)> {
+    let members = node.map("an object of texts").unwrap_or_default();
+    members.iter().filter_map(|member| Some((member.key.to_owned(), read(&member.node)?.to_owned()))).collect()
+}
+
+/// Keeps the default when the file says nothing.
+pub(super) fn set<T>(place: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *place = given;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::file::parse, *};
+
+    /// The mistakes of one entry as `column: message`, in a text of one line.
+    fn mistakes(entry: &str) -> Vec<String> {
+        let problems = parse(&format!("{{\"mcpServers\":{{\"e\":\n{entry}}}}}"), "t").expect_err("it has mistakes");
+        problems.iter().map(|problem| format!("{}: {}", problem.column, problem.message)).collect()
+    }
+
+    fn entry(entry: &str) -> EntryConfig {
+        let (config, _) = parse(&format!("{{\"mcpServers\":{{\"e\":{entry}}}}}"), "t").expect("it has no mistakes");
+        config.entries.into_iter().next().expect("there is one").1
+    }
+
+    #[test]
+    fn what_holds_for_every_kind_is_read() {
+        let config = entry(
+            r#"{ "command": "x", "deferred": true, "disabled": true, "agentControl": false, "description": "d",
+                 "tools": { "allow": ["a*"], "deny": ["ab"], "rename": { "a": "z" }, "describe": { "a": "Does" } },
+                 "diagnostics": { "prerequisites": ["p"], "suggestedFixes": ["f"] } }"#,
+        );
+        assert!(config.deferred && config.disabled && !config.agent_control);
+        assert_eq!(config.description.as_deref(), Some("d"));
+        assert_eq!(
+            config.tools,
+            ToolFilter {
+                allow: Some(vec!["a*".into()]),
+                deny: vec!["ab".into()],
+                rename: vec![("a".into(), "z".into())],
+                describe: vec![("a".into(), "Does".into())],
+            }
+        );
+        let (prerequisites, suggested_fixes) = (vec!["p".into()], vec!["f".into()]);
+        assert_eq!(config.diagnostics, Diagnostics { prerequisites, suggested_fixes });
+    }
+
+    #[test]
+    fn the_type_may_be_absent_stdio_or_local_with_a_command() {
+        let expected = entry(r#"{ "command": "x" }"#);
+        assert_eq!(entry(r#"{ "type": "stdio", "command": "x" }"#), expected);
+        assert_eq!(entry(r#"{ "type": "local", "command": "x" }"#), expected);
+        assert_eq!(mistakes(r#"{ "type": "stdio" }"#), ["1: a stdio entry needs a `command`"].map(at_entry));
+    }
+
+    /// What an entry lacks is reported where its key stands, in the line above.
+    fn at_entry(message: &str) -> String {
+        message.replacen("1: ", "16: ", 1)
+    }
+
+    #[test]
+    fn an_entry_without_command_and_type_says_what_it_needs() {
+        assert_eq!(
+            mistakes("{}"),
+            ["16: an entry needs a `command` (a program that speaks MCP on stdin and stdout) or \"type\": \"shell\""]
+        );
+    }
+
+    #[test]
+    fn http_entries_are_refused_as_not_there_yet_key_by_key() {
+        let later = "is not there yet in this version: entries that are reached over HTTP";
+        assert_eq!(
+            mistakes(r#"{ "url": "http://x", "headers": {} }"#),
+            [format!("3: `url` {later}"), format!("22: `headers` {later}"),]
+        );
+        for kind in HTTP {
+            let found = mistakes(&format!(r#"{{ "type": "{kind}" }}"#));
+            assert_eq!(found, [format!("11: `mcpServers.e.type`: \"{kind}\" {later}")]);
+        }
+        assert!(mistakes(r#"{ "type": "ws" }"#)[0].contains("WebSocket is no transport of MCP"));
+        assert_eq!(
+            mistakes(r#"{ "type": "sheel" }"#),
+            ["11: `mcpServers.e.type`: expected \"stdio\" or \"shell\", found \"sheel\""]
+        );
+    }
+
+    #[test]
+    fn keys_of_other_programs_name_them() {
+        for (key, program) in [
+            ("autoApprove", "Cline"),
+            ("alwaysAllow", "Roo"),
+            ("trust", "Gemini CLI"),
+            ("serverUrl", "Windsurf"),
+            ("envFile", "VS Code"),
+            ("environment", "OpenCode"),
+            ("env_vars", "Codex"),
+            ("cmd", "Goose"),
+        ] {
+            let found = mistakes(&format!(r#"{{ "command": "x", "{key}": 1 }}"#));
+            let files = "files; files of other programs are not read yet in this version";
+            assert_eq!(found, [format!("19: `{key}` belongs to {program}'s {files}")]);
+        }
+    }
+
+    #[test]
+    fn keys_of_the_other_kind_say_where_they_belong() {
+        assert_eq!(
+            mistakes(r#"{ "command": "x", "mode": "unrestricted", "timeout": 1 }"#),
+            [
+                "19: `mode` is for shell entries",
+                "43: `timeout` is for shell entries; the clocks of this one are `callTimeout` and `maxCallTime`",
+            ]
+        );
+        assert_eq!(
+            mistakes(r#"{ "type": "shell", "mode": "unrestricted", "args": [] }"#),
+            ["44: `args` is for stdio entries"]
+        );
+    }
+
+    #[test]
+    fn planned_keys_are_known_and_refused() {
+        let keys = ["limits", "maxConcurrent", "lazy", "idleStop", "login", "builtins", "filters", "allowWrites"];
+        for key in keys.into_iter().chain(["spill", "keep", "headersHelper"]) {
+            let found = mistakes(&format!(r#"{{ "command": "x", "{key}": 1 }}"#));
+            assert!(found[0].starts_with(&format!("19: `{key}` is not there yet in this version: ")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn two_tools_cannot_be_renamed_to_the_same_name() {
+        let found = mistakes(r#"{ "command": "x", "tools": { "rename": { "a": "c", "b": "c", "d": 1, "e": "" } } }"#);
+        assert_eq!(
+            found,
+            [
+                "57: `mcpServers.e.tools.rename.b`: \"c\" is the new name of `a` already",
+                "67: `mcpServers.e.tools.rename.d`: expected a text, found a number; put it in quotes: \"1\"",
+                "75: `mcpServers.e.tools.rename.e`: it is empty",
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_inside_an_entry_offer_what_is_near() {
+        assert_eq!(
+            mistakes(r#"{ "command": "x", "tools": { "allowed": [] }, "diagnostics": { "x": [] } }"#),
+            [
+                "30: unknown key `allowed`; did you mean `allow`?",
+                "64: unknown key `x`; known here are prerequisites, suggestedFixes",
+            ]
+        );
+    }
+}

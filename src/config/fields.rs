@@ -1,0 +1,263 @@
+//! Reading a parsed text step by step: each wrong value is reported where it stands, and reading goes on.
+
+use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
+
+use jsonc_parser::{
+    ast::{Object, Value},
+    common::Ranged,
+};
+
+use super::{
+    duration,
+    keys::{self, Shape},
+    problem::Report,
+    template,
+};
+
+/// A value with what it is called in messages.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) report: &'a Report<'a>,
+    pub(super) name: String,
+    pub(super) value: &'a Value<'a>,
+}
+
+/// A key and its value.
+pub(super) struct Member<'a> {
+    pub(super) key: &'a str,
+    pub(super) at: usize,
+    pub(super) node: Node<'a>,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn at(&self) -> usize {
+        self.value.start()
+    }
+
+    pub(super) fn mistake(&self, message: &str) {
+        self.report.mistake(self.at(), format!("`{}`: {message}", self.name));
+    }
+
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        self.mistake(&format!("expected {what}, found {}", kind(self.value)));
+        None
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        match self.value {
+            Value::StringLit(text) => Some(&text.value),
+            Value::NumberLit(number) => self.expected_quotes(number.value),
+            Value::BooleanLit(flag) => self.expected_quotes(if flag.value { "true" } else { "false" }),
+            _ => self.expected("a text"),
+        }
+    }
+
+    fn expected_quotes<T>(&self, bare: &str) -> Option<T> {
+        self.mistake(&format!("expected a text, found {}; put it in quotes: \"{bare}\"", kind(self.value)));
+        None
+    }
+
+    /// A text with something in it.
+    pub(super) fn filled_text(&self) -> Option<&'a str> {
+        let text = self.text()?;
+        if text.trim().is_empty() {
+            self.mistake("it is empty");
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text that may hold references.
+    pub(super) fn template(&self) -> Option<String> {
+        let text = self.text()?;
+        if text.contains('\0') {
+            self.mistake("it holds a zero character, which no program can be given");
+        }
+        if let Err(reason) = template::parse(text) {
+            self.mistake(&reason);
+        }
+        Some(text.to_owned())
+    }
+
+    /// A text that may hold references, with something in it.
+    pub(super) fn filled_template(&self) -> Option<String> {
+        self.filled_text()?;
+        self.template()
+    }
+
+    pub(super) fn flag(&self) -> Option<bool> {
+        match self.value {
+            Value::BooleanLit(flag) => Some(flag.value),
+            _ => self.expected("true or false"),
+        }
+    }
+
+    pub(super) fn whole(&self, range: RangeInclusive<usize>) -> Option<usize> {
+        let number = self.value.as_number_lit().and_then(|number| number.value.parse().ok());
+        if let Some(number) = number.filter(|number| range.contains(number)) {
+            return Some(number);
+        }
+        let found = match self.value {
+            Value::NumberLit(number) => number.value,
+            other => kind(other),
+        };
+        self.mistake(&format!("expected a whole number from {} to {}, found {found}", range.start(), range.end()));
+        None
+    }
+
+    /// A duration that may be zero.
+    pub(super) fn duration_or_zero(&self) -> Option<Duration> {
+        let (read, found) = match self.value {
+            Value::NumberLit(number) => (duration::from_number(number.value), number.value.to_owned()),
+            Value::StringLit(text) => (duration::from_text(&text.value), format!("\"{}\"", text.value)),
+            _ => return self.expected(duration::EXPECTED),
+        };
+        read.map_err(|reason| self.mistake(&format!("expected {}, found {found}: {reason}", duration::EXPECTED))).ok()
+    }
+
+    /// A duration above zero.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        let duration = self.duration_or_zero()?;
+        if duration.is_zero() {
+            self.mistake("expected a duration above zero");
+            return None;
+        }
+        Some(duration)
+    }
+
+    /// One of some words.
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let found = match self.value {
+            Value::StringLit(text) => {
+                if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
+                    return Some(*value);
+                }
+                format!("\"{}\"", text.value)
+            }
+            other => kind(other).to_owned(),
+        };
+        let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        self.mistake(&format!("expected {}, found {found}", known.join(" or ")));
+        None
+    }
+
+    /// The elements of a list; `what` says what it is a list of.
+    pub(super) fn list(&self, what: &str) -> Option<Vec<Self>> {
+        let Value::Array(array) = self.value else { return self.expected(&format!("a list of {what}")) };
+        let elements = array.elements.iter().enumerate();
+        Some(elements.map(|(i, value)| self.part(format!("{}[{i}]", self.name), value)).collect())
+    }
+
+    /// A list of texts that are not empty.
+    pub(super) fn texts(&self) -> Option<Vec<String>> {
+        Some(self.list("texts")?.iter().filter_map(Node::filled_text).map(str::to_owned).collect())
+    }
+
+    /// The members of an object whose keys are free; `what` says what it is.
+    pub(super) fn map(&self, what: &str) -> Option<Vec<Member<'a>>> {
+        match self.value {
+            Value::Object(object) => Some(self.members(object)),
+            _ => self.expected(what),
+        }
+    }
+
+    /// The members of an object whose keys are given.
+    pub(super) fn fields(&self, shape: Shape, at: usize) -> Option<Fields<'a>> {
+        let members = self.map("an object")?;
+        Some(Fields { report: self.report, shape, at, members, known: Vec::new() })
+    }
+
+    fn members(&self, object: &'a Object<'a>) -> Vec<Member<'a>> {
+        let mut first = HashMap::new();
+        let mut members = Vec::with_capacity(object.properties.len());
+        for property in &object.properties {
+            let (key, at) = (property.name.as_str(), property.start());
+            if let Some(line) = first.get(key) {
+                self.report.mistake(at, format!("`{key}` is given twice; the first one is in line {line}"));
+                continue;
+            }
+            first.insert(key, self.report.line(at));
+            let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+            members.push(Member { key, at, node: self.part(name, &property.value) });
+        }
+        members
+    }
+
+    fn part(&self, name: String, value: &'a Value<'a>) -> Self {
+        Self { report: self.report, name, value }
+    }
+}
+
+/// The members of an object of ours. What nobody has asked for by the end is a mistake.
+pub(super) struct Fields<'a> {
+    pub(super) report: &'a Report<'a>,
+    /// Where to point for what is missing.
+    pub(super) at: usize,
+    shape: Shape,
+    members: Vec<Member<'a>>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// An object without members: what is asked of it are the keys that there are.
+    pub(super) fn empty(report: &'a Report<'a>, shape: Shape) -> Self {
+        Self { report, at: 0, shape, members: Vec::new(), known: Vec::new() }
+    }
+
+    /// The value of a key, which is known from now on.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Node<'a>> {
+        self.take_member(key).map(|member| member.node)
+    }
+
+    pub(super) fn take_member(&mut self, key: &'static str) -> Option<Member<'a>> {
+        self.known.push(key);
+        let index = self.members.iter().position(|member| member.key == key)?;
+        Some(self.members.remove(index))
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.members.iter().any(|member| member.key == key)
+    }
+
+    pub(super) fn known(&self) -> &[&'static str] {
+        &self.known
+    }
+
+    /// Takes out what `explain` has a reason against, and reports it.
+    pub(super) fn refuse(&mut self, explain: impl Fn(&str) -> Option<String>) {
+        let report = self.report;
+        self.members.retain(|member| {
+            let reason = explain(member.key);
+            if let Some(reason) = &reason {
+                report.mistake(member.at, reason.as_str());
+            }
+            reason.is_none()
+        });
+    }
+
+    /// Reports every key that is left.
+    pub(super) fn finish(mut self) {
+        let (shape, known) = (self.shape, std::mem::take(&mut self.known));
+        self.refuse(|key| keys::explain(shape, key));
+        self.refuse(|key| {
+            let cure = match keys::nearest(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here are {}", known.join(", ")),
+            };
+            Some(format!("unknown key `{key}`; {cure}"))
+        });
+    }
+}
+
+/// What a value is, without saying it: it may be a secret.
+fn kind(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::StringLit(_) => "a text",
+        Value::NumberLit(_) => "a number",
+        Value::BooleanLit(flag) if flag.value => "true",
+        Value::BooleanLit(_) => "false",
+        Value::Object(_) => "an object",
+        Value::Array(_) => "a list",
+        Value::NullKeyword(_) => "null",
+    }
+}

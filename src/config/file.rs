@@ -1,0 +1,153 @@
+//! The config file: reading its text, and finding it.
+
+use std::path::{Path, PathBuf};
+
+pub use super::problem::Problem;
+use super::{ComputerConfig, document, search::Search, trust::Store};
+use crate::environment;
+
+/// What holds when there is no file.
+pub const DEFAULT: &str = include_str!("../../config/default.json");
+
+/// What `computer init` writes.
+pub const INITIAL: &str = include_str!("init.jsonc");
+
+/// The file that is looked for in the current directory, and in the user's directory of configurations.
+pub const NAME: &str = "computer.json";
+
+const VARIABLE: &str = "COMPUTER_CONFIG";
+
+/// A configuration and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: ComputerConfig,
+    /// The file, as an absolute path; `None` for the built-in default.
+    pub path: Option<PathBuf>,
+    /// What is worth saying about it, and about files that were passed over.
+    pub warnings: Vec<Problem>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file has mistakes: all of them.
+    #[error("{}", lines(.0))]
+    Problems(Vec<Problem>),
+    /// A file that was named is not there.
+    #[error("there is no config file `{}`; `computer init` writes one", .path.display())]
+    NotFound {
+        /// As it was named.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read the config file `{}`: {reason}", .path.display())]
+    Unreadable {
+        /// As it was named.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
+    /// Somebody else could have written the file, and it decides what runs.
+    #[error("will not use the config file `{}`: {reason}", .path.display())]
+    Unsafe {
+        /// As it was named.
+        path: PathBuf,
+        /// What makes it unsafe, and the cure.
+        reason: String,
+    },
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads the text of a config file; `file` is what places in it are named after.
+///
+/// # Errors
+/// Every mistake, in the order of the text.
+pub fn parse(text: &str, file: &str) -> Result<(ComputerConfig, Vec<Problem>), Vec<Problem>> {
+    let (config, found) = document::read(text, file);
+    if found.mistakes.is_empty() { Ok((config, found.warnings)) } else { Err(found.mistakes) }
+}
+
+/// Finds and reads the configuration: the named file, `$COMPUTER_CONFIG`, a trusted `./computer.json`, the user's own,
+/// the built-in default.
+///
+/// # Errors
+/// The first file that is found decides: when it cannot be used, no other is tried.
+pub fn load(explicit: Option<&Path>) -> Result<Loaded, LoadError> {
+    let variable = environment::var(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    Search {
+        named: explicit.map(Path::to_owned).or(variable),
+        directory: environment::current_dir(),
+        config_home: environment::config_home(),
+        trusted: Store::of_user(),
+    }
+    .load()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{EntryConfig, EntryKind};
+
+    fn entry<'c>(config: &'c ComputerConfig, name: &str) -> &'c EntryConfig {
+        config.entries.iter().find(|(namespace, _)| namespace.as_str() == name).map(|(_, entry)| entry).unwrap()
+    }
+
+    #[test]
+    fn the_default_is_one_deferred_entry_for_the_files_of_the_workspace() {
+        let (config, warnings) = parse(DEFAULT, "default").unwrap();
+        assert_eq!(warnings, []);
+        assert_eq!(config.entries.len(), 1);
+        let entry = entry(&config, "filesystem");
+        assert!(entry.deferred);
+        let EntryKind::Stdio(stdio) = &entry.kind else { panic!("{entry:?}") };
+        assert_eq!(stdio.command, "@modelcontextprotocol/server-filesystem");
+        assert_eq!(stdio.args, ["."]);
+        assert_eq!(stdio.cwd, None);
+        assert!(entry.diagnostics.prerequisites[0].contains("Node.js"));
+        assert!(entry.description.is_some());
+    }
+
+    #[test]
+    fn the_initial_file_works_as_it_is_written() {
+        let (config, warnings) = parse(INITIAL, "init").unwrap();
+        assert_eq!(warnings, []);
+        assert_eq!(config.entries.len(), 1);
+        assert!(entry(&config, "filesystem").deferred);
+    }
+
+    #[test]
+    fn every_example_in_the_initial_file_works_when_its_marks_are_taken_away() {
+        let opened = INITIAL.replace("/*", "").replace("*/", "");
+        let (config, warnings) = parse(&opened, "init").unwrap();
+        assert_eq!(warnings, []);
+        let names: Vec<_> = config.entries.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["filesystem", "git", "github", "browser", "shell"]);
+        assert!(entry(&config, "browser").deferred);
+        let EntryKind::Shell(shell) = &entry(&config, "shell").kind else { panic!("no shell") };
+        assert_eq!(shell.timeout, Duration::from_secs(120));
+        assert_eq!(config.name_limit, 64);
+    }
+
+    #[test]
+    fn no_text_that_breaks_off_somewhere_is_read_or_causes_a_panic() {
+        let end = INITIAL.trim_end().len();
+        for (cut, _) in INITIAL[..end].char_indices() {
+            assert!(!parse(&INITIAL[..cut], "init").unwrap_err().is_empty(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn an_error_prints_each_problem_on_its_line() {
+        let error = LoadError::Problems(parse("{ \"a\": 1,\n  \"servers\": {} }", "x.json").unwrap_err());
+        let text = error.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].starts_with("x.json:1:3: unknown key `a`; known here are $schema, mcpServers"), "{text}");
+        assert!(lines[1].starts_with("x.json:2:3: `servers` belongs to VS Code's `mcp.json`"), "{text}");
+    }
+}

@@ -1,0 +1,145 @@
+//! What to say of a key that is none of ours: it is not there yet, belongs to another program, or is misspelt.
+
+/// The objects of a config file that have keys of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Root,
+    Serve,
+    Entry,
+    Tools,
+    Diagnostics,
+}
+
+/// Why a key cannot stand here, when it is known at all.
+pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
+    if let Some((_, what)) = not_yet(shape).iter().find(|(known, _)| *known == key) {
+        return Some(format!("`{key}` is not there yet in this version: {what}"));
+    }
+    let (_, program) = foreign(shape).iter().find(|(known, _)| *known == key)?;
+    Some(format!("`{key}` belongs to {program}; files of other programs are not read yet in this version"))
+}
+
+/// The known key that is nearest to a misspelt one, when it is close enough to be meant.
+pub(super) fn nearest<'k>(key: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let wanted = plain(key);
+    let limit = (wanted.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &plain(candidate)), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// A key without its style: `call_timeout` means `callTimeout`.
+fn plain(key: &str) -> String {
+    key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// Keys of abilities that are planned.
+fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
+    match shape {
+        Shape::Root => &[
+            ("chrome", "a Chrome that is launched and kept"),
+            ("chromes", "several Chromes that are launched and kept"),
+            ("managedProcesses", "other programs that are started and kept"),
+        ],
+        Shape::Serve => &[
+            ("http", "serving over HTTP"),
+            ("toolMode", "offering three search tools instead of a large catalog"),
+            ("unattended", "what happens to a server's question when no client is there"),
+            ("pin", "refusing tools whose definition changed"),
+            ("audit", "a record of the calls"),
+            ("allowedHosts", "serving over HTTP"),
+            ("allowedOrigins", "serving over HTTP"),
+        ],
+        Shape::Entry => &[
+            ("url", "entries that are reached over HTTP"),
+            ("headers", "entries that are reached over HTTP"),
+            ("headersHelper", "entries that are reached over HTTP"),
+            ("limits", "limits on what a program may use"),
+            ("maxConcurrent", "a limit on calls at the same time"),
+            ("lazy", "connecting at the first call"),
+            ("idleStop", "stopping an entry that nobody uses"),
+            ("login", "choosing how the user's environment is found"),
+            ("builtins", "shell patterns"),
+            ("filters", "shell patterns"),
+            ("allowWrites", "shell patterns"),
+            ("spill", "keeping the whole output of a command in a file"),
+            ("keep", "keeping a shell's background jobs"),
+        ],
+        Shape::Tools | Shape::Diagnostics => &[],
+    }
+}
+
+/// Keys of the configuration files of other programs.
+fn foreign(shape: Shape) -> &'static [(&'static str, &'static str)] {
+    match shape {
+        Shape::Root => &[
+            ("servers", "VS Code's `mcp.json`"),
+            ("inputs", "VS Code's `mcp.json`"),
+            ("mcp.servers", "VS Code's settings"),
+            ("mcp_servers", "Codex's `config.toml`"),
+            ("context_servers", "Zed's settings"),
+            ("extensions", "Goose's `config.yaml`"),
+            ("mcp", "the files of OpenCode (and VS Code's settings)"),
+            ("projects", "Claude Code's `~/.claude.json`"),
+        ],
+        Shape::Entry => &[
+            ("autoApprove", "Cline's files"),
+            ("transportType", "Cline's files"),
+            ("alwaysAllow", "Roo's files"),
+            ("disabledTools", "Roo's files"),
+            ("trust", "Gemini CLI's files"),
+            ("httpUrl", "Gemini CLI's files"),
+            ("includeTools", "Gemini CLI's files"),
+            ("excludeTools", "Gemini CLI's files"),
+            ("serverUrl", "Windsurf's files"),
+            ("envFile", "VS Code's files"),
+            ("environment", "OpenCode's files"),
+            ("enabled", "the files of OpenCode and Codex"),
+            ("env_vars", "Codex's files"),
+            ("http_headers", "Codex's files"),
+            ("bearer_token_env_var", "Codex's files"),
+            ("enabled_tools", "Codex's files"),
+            ("disabled_tools", "Codex's files"),
+            ("startup_timeout_sec", "Codex's files"),
+            ("tool_timeout_sec", "Codex's files"),
+            ("cmd", "Goose's files"),
+            ("envs", "Goose's files"),
+            ("uri", "Goose's files"),
+        ],
+        Shape::Serve | Shape::Tools | Shape::Diagnostics => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planned_key_says_what_it_will_be() {
+        assert_eq!(
+            explain(Shape::Root, "chrome").as_deref(),
+            Some("`chrome` is not there yet in this version: a Chrome that is launched and kept")
+        );
+        assert_eq!(explain(Shape::Entry, "chrome"), None);
+    }
+
+    #[test]
+    fn a_foreign_key_names_its_program() {
+        assert_eq!(
+            explain(Shape::Entry, "serverUrl").as_deref(),
+            Some("`serverUrl` belongs to Windsurf's files; files of other programs are not read yet in this version")
+        );
+    }
+
+    #[test]
+    fn the_nearest_key_is_offered_only_when_it_is_close() {
+        let known = ["command", "callTimeout", "cwd", "env"];
+        assert_eq!(nearest("comand", known), Some("command"));
+        assert_eq!(nearest("call_timeout", known), Some("callTimeout"));
+        assert_eq!(nearest("CWD", known), Some("cwd"));
+        assert_eq!(nearest("colour", known), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! The kinds of entries as they are written.
+
+use jsonc_parser::ast::Value;
+
+use super::{
+    InheritEnv, ShellConfig, ShellMode, StdioConfig,
+    entry::{RESTARTS, set},
+    fields::{Fields, Node},
+};
+
+/// Below it no answer fits; above it a single message fills the memory.
+pub(super) const MAX_MESSAGE: std::ops::RangeInclusive<usize> = 1024..=1 << 30;
+pub(super) const MAX_OUTPUT: std::ops::RangeInclusive<usize> = 1..=100_000_000;
+
+/// `None` without a usable command. Every key is asked for in any case.
+pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
+    let command = fields.take("command").and_then(|node| node.filled_template());
+    let mut config = StdioConfig::new(command.clone().unwrap_or_default(), Vec::<String>::new());
+    if let Some(args) = fields.take("args").and_then(|node| node.list("texts")) {
+        config.args = args.iter().filter_map(Node::template).collect();
+    }
+    config.env = fields.take("env").map(|node| env(&node)).unwrap_or_default();
+    config.cwd = fields.take("cwd").and_then(|node| node.filled_template());
+    set(&mut config.inherit_env, fields.take("inheritEnv").and_then(|node| inherit_env(&node)));
+    config.connect_timeout = fields.take("connectTimeout").and_then(|node| node.duration());
+    set(&mut config.call_timeout, fields.take("callTimeout").and_then(|node| node.duration()));
+    set(&mut config.max_call_time, fields.take("maxCallTime").and_then(|node| node.duration()));
+    set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
+    set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    command.map(|_| config)
+}
+
+/// `None` without a usable mode. Every key is asked for in any case.
+pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
+    let given = fields.take("mode");
+    if given.is_none() {
+        fields.report.mistake(fields.at, r#"a shell entry needs "mode": "unrestricted", which runs every command"#);
+    }
+    let mode = given.and_then(|node| mode(&node));
+    let mut config = ShellConfig::new(mode.clone().unwrap_or(ShellMode::Unrestricted));
+    config.cwd = fields.take("cwd").and_then(|node| node.filled_template());
+    config.shell = fields.take("shell").and_then(|node| node.filled_template());
+    let timeout = fields.take("timeout");
+    let given = timeout.as_ref().and_then(Node::duration);
+    set(&mut config.timeout, given);
+    set(&mut config.max_timeout, fields.take("maxTimeout").and_then(|node| node.duration()));
+    if let (Some(node), Some(_), true) = (&timeout, given, config.timeout > config.max_timeout) {
+        let longest = config.max_timeout.as_secs_f64();
+        node.mistake(&format!("it is longer than `maxTimeout`, which is {longest} s"));
+    }
+    config.timeout = config.timeout.min(config.max_timeout);
+    set(&mut config.max_output, fields.take("maxOutput").and_then(|node| node.whole(MAX_OUTPUT)));
+    config.env = fields.take("env").map(|node| env(&node)).unwrap_or_default();
+    mode.map(|_| config)
+}
+
+fn mode(node: &Node<'_>) -> Option<ShellMode> {
+    if let Value::Object(_) = node.value {
+        node.mistake("patterns are not there yet in this version; use \"unrestricted\" or leave the entry out");
+        return None;
+    }
+    node.one_of(&[("unrestricted", ())]).map(|()| ShellMode::Unrestricted)
+}
+
+fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
+    match node.value {
+        Value::BooleanLit(flag) if flag.value => Some(InheritEnv::All),
+        Value::BooleanLit(_) => Some(InheritEnv::Curated),
+        Value::Array(_) => node.texts().map(InheritEnv::Matching),
+        _ => {
+            node.mistake("expected true, false, or a list of names such as [\"PG*\"]");
+            None
+        }
+    }
+}
+
+fn env(node: &Node<'_>) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    for member in node.map("an object of variables").unwrap_or_default() {
+        if member.key.is_empty() || member.key.contains(['=', '\0']) {
+            node.report.mistake(member.at, format!("`{}` cannot be the name of a variable", member.key));
+        }
+        let Some(value) = member.node.template() else { continue };
+        if looks_secret(member.key) && !value.is_empty() && !value.contains("${") {
+            node.report.secret(member.node.at(), member.key);
+        }
+        variables.push((member.key.to_owned(), value));
+    }
+    variables
+}
+
+/// Whether the name of a variable says that its value is a secret.
+fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::{EntryKind, Restart, file::parse},
+        *,
+    };
+
+    fn kind(entry: &str) -> EntryKind {
+        let (config, _) = parse(&format!("{{\"mcpServers\":{{\"e\":{entry}}}}}"), "t").expect("it has no mistakes");
+        config.entries.into_iter().next().expect("there is one").1.kind
+    }
+
+    fn mistakes(entry: &str) -> Vec<String> {
+        let problems = parse(&format!("{{\"mcpServers\":{{\"e\":{entry}}}}}"), "t").expect_err("it has mistakes");
+        problems.into_iter().map(|problem| problem.message.replacen("mcpServers.e.", "", 1)).collect()
+    }
+
+    #[test]
+    fn every_key_of_a_stdio_entry_is_read() {
+        let read = kind(
+            r#"{ "command": "${userHome}/x", "args": ["a", "${B:-c}"], "env": { "D": "$${e}" }, "cwd": "/f",
+                 "inheritEnv": ["PG*"], "connectTimeout": 1500, "callTimeout": "30s", "maxCallTime": "1h",
+                 "maxMessage": 2048, "restart": "never" }"#,
+        );
+        let expected = StdioConfig {
+            command: "${userHome}/x".into(),
+            args: vec!["a".into(), "${B:-c}".into()],
+            env: vec![("D".into(), "$${e}".into())],
+            cwd: Some("/f".into()),
+            inherit_env: InheritEnv::Matching(vec!["PG*".into()]),
+            connect_timeout: Some(Duration::from_millis(1500)),
+            call_timeout: Duration::from_secs(30),
+            max_call_time: Duration::from_secs(3600),
+            max_message: 2048,
+            restart: Restart::Never,
+        };
+        assert_eq!(read, EntryKind::Stdio(expected));
+    }
+
+    #[test]
+    fn what_a_stdio_entry_leaves_out_keeps_its_default() {
+        let expected = StdioConfig::new("x", ["y"]);
+        assert_eq!(
+            kind(r#"{ "command": "x", "args": ["y"], "inheritEnv": false }"#),
+            EntryKind::Stdio(expected.clone())
+        );
+        let all = StdioConfig { inherit_env: InheritEnv::All, ..expected };
+        assert_eq!(kind(r#"{ "command": "x", "args": ["y"], "inheritEnv": true }"#), EntryKind::Stdio(all));
+    }
+
+    #[test]
+    fn every_key_of_a_shell_entry_is_read() {
+        let read = kind(
+            r#"{ "type": "shell", "mode": "unrestricted", "cwd": "${workspaceFolder}", "shell": "/bin/bash",
+                 "timeout": "1m", "maxTimeout": "2m", "maxOutput": 500, "env": { "A": "b" } }"#,
+        );
+        let expected = ShellConfig {
+            cwd: Some("${workspaceFolder}".into()),
+            mode: ShellMode::Unrestricted,
+            shell: Some("/bin/bash".into()),
+            timeout: Duration::from_secs(60),
+            max_timeout: Duration::from_secs(120),
+            max_output: 500,
+            env: vec![("A".into(), "b".into())],
+        };
+        assert_eq!(read, EntryKind::Shell(expected));
+    }
+
+    #[test]
+    fn a_shell_needs_a_mode_and_has_no_patterns_yet() {
+        assert_eq!(
+            mistakes(r#"{ "type": "shell" }"#),
+            ["a shell entry needs \"mode\": \"unrestricted\", which runs every command"]
+        );
+        assert_eq!(
+            mistakes(r#"{ "type": "shell", "mode": { "allowedPatterns": ["^ls"] } }"#),
+            ["`mode`: patterns are not there yet in this version; use \"unrestricted\" or leave the entry out"]
+        );
+        assert_eq!(
+            mistakes(r#"{ "type": "shell", "mode": "safe" }"#),
+            ["`mode`: expected \"unrestricted\", found \"safe\""]
+        );
+    }
+
+    #[test]
+    fn the_clocks_of_a_shell_fit_each_other() {
+        assert_eq!(
+            mistakes(r#"{ "type": "shell", "mode": "unrestricted", "timeout": "2m", "maxTimeout": "1m" }"#),
+            ["`timeout`: it is longer than `maxTimeout`, which is 60 s"]
+        );
+        let EntryKind::Shell(shell) = kind(r#"{ "type": "shell", "mode": "unrestricted", "maxTimeout": "1m" }"#) else {
+            panic!("no shell");
+        };
+        assert_eq!(shell.timeout, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn durations_of_nothing_and_nonsense_are_refused() {
+        let found = mistakes(r#"{ "command": "x", "connectTimeout": 0, "callTimeout": "soon", "maxCallTime": true }"#);
+        let expected =
+            "expected a duration: a whole number of milliseconds, or text such as \"30s\" or \"500ms\", found";
+        assert_eq!(
+            found,
+            [
+                "`connectTimeout`: expected a duration above zero".to_owned(),
+                format!("`callTimeout`: {expected} \"soon\": it is not a number followed by ms, s, m or h"),
+                format!("`maxCallTime`: {expected} true"),
+            ]
+        );
+    }
+
+    #[test]
+    fn values_of_variables_are_texts_and_their_names_can_be_names() {
+        assert_eq!(
+            mistakes(r#"{ "command": "x", "env": { "A": 80, "B": false, "C": null, "D=": "", "E": "${" } }"#),
+            [
+                "`env.A`: expected a text, found a number; put it in quotes: \"80\"",
+                "`env.B`: expected a text, found false; put it in quotes: \"false\"",
+                "`env.C`: expected a text, found null",
+                "`D=` cannot be the name of a variable",
+                "`env.E`: a `${` is not closed; close it with `}`, or write `$${` for a literal `${`",
+            ]
+        );
+    }
+
+    #[test]
+    fn commands_and_directories_have_something_in_them_and_no_zero_characters() {
+        assert_eq!(
+            mistakes(r#"{ "command": " ", "cwd": "", "args": ["", "a\u0000"] }"#),
+            [
+                "`command`: it is empty",
+                "`cwd`: it is empty",
+                "`args[1]`: it holds a zero character, which no program can be given",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_rest_of_a_stdio_entry_is_checked_as_well() {
+        assert_eq!(
+            mistakes(r#"{ "command": ["x"], "inheritEnv": "PATH", "maxMessage": 1.5, "restart": true }"#),
+            [
+                "`command`: expected a text, found a list",
+                "`inheritEnv`: expected true, false, or a list of names such as [\"PG*\"]",
+                "`maxMessage`: expected a whole number from 1024 to 1073741824, found 1.5",
+                "`restart`: expected \"always\" or \"never\", found true",
+            ]
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Agreeing on a protocol generation: rmcp's part of a connection, on top of our line transport.
+
+use std::{borrow::Cow, future::Future, io, sync::Arc, time::Duration};
+
+use rmcp::{
+    RoleClient,
+    model::{
+        ClientCapabilities, ClientConfig, ClientJsonRpcMessage, Implementation, JsonRpcMessage, ProtocolVersion,
+        ServerJsonRpcMessage, SubscriptionFilter,
+    },
+    service::{ClientCacheConfig, ClientInitializeError, ClientLifecycleMode, ClientServiceExt, Peer, RunningService},
+    transport::Transport,
+};
+
+use super::link::{Inbound, Link, lock};
+use crate::error::{Error, Result};
+
+/// How hands are shaken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Lifecycle {
+    /// `server/discover` first; `initialize` when the server does not know it.
+    #[default]
+    Auto,
+    /// `initialize` alone, for servers that do not survive the question.
+    Initialize,
+}
+
+/// A session that rmcp serves: the server's own requests, subscriptions, everything rare.
+pub(super) struct Running {
+    service: RunningService<RoleClient, ClientConfig>,
+    link: Arc<Link>,
+    modern: bool,
+}
+
+/// How long rmcp gets to put its things together.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// The pause before a subscription that ended is opened again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Result<Running> {
+    let transport = Lower { link: link.clone(), inbound: link.take_inbound() };
+    let info = Implementation::new("mcp-computer", env!("CARGO_PKG_VERSION"));
+    let config = ClientConfig::new(ClientCapabilities::default(), info)
+        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+    let mode = match lifecycle {
+        Lifecycle::Auto => ClientLifecycleMode::Auto {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+            legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
+        },
+        Lifecycle::Initialize => ClientLifecycleMode::Initialize,
+    };
+    let served = tokio::select! {
+        served = config.clone().serve_with_lifecycle(transport, mode) => served,
+        reason = link.ended() => return Err(Error::Ended { how: reason, stderr: String::new() }),
+    };
+    *lock(&link.shaking) = None;
+    let service = served.map_err(|error| failure(link, &error))?;
+    let peer = service.peer();
+    // Health must not be told from a cache.
+    peer.set_response_cache_config(ClientCacheConfig::disabled()).await;
+    let info = peer.peer_info();
+    let version = info.as_ref().map(|info| info.protocol_version.clone()).unwrap_or_default();
+    let modern = !version.has_initialize();
+    if modern {
+        link.set_modern_meta(&modern_meta(&version, &config));
+    }
+    link.describe(|about| {
+        about.protocol = Some(version.to_string());
+        about.server_info = info.and_then(|info| serde_json::to_value(info.server_info.as_ref()?).ok());
+    });
+    Ok(Running { service, link: link.clone(), modern })
+}
+
+/// What every request to a server of the new generation says of us.
+fn modern_meta(version: &ProtocolVersion, config: &ClientConfig) -> String {
+    let text = |value: serde_json::Result<String>| value.expect("our own description is plain JSON");
+    format!(
+        "\"io.modelcontextprotocol/protocolVersion\":{},\"io.modelcontextprotocol/clientInfo\":{},\"io.modelcontextprotocol/clientCapabilities\":{}",
+        text(serde_json::to_string(version)),
+        text(serde_json::to_string(&config.client_info)),
+        text(serde_json::to_string(&config.capabilities)),
+    )
+}
+
+fn failure(link: &Link, error: &ClientInitializeError) -> Error {
+    let reason = match error {
+        ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", error.message),
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => format!("the server refused: {fallback}"),
+        other => other.to_string(),
+    };
+    Error::Protocol { act: "the handshake".to_owned(), reason, stderr: link.tail().last_lines() }
+}
+
+impl Running {
+    /// Keeps a subscription to changes open, where the generation needs one and the server offers one.
+    pub(super) fn listen(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let peer = self.service.peer().clone();
+        let offers = peer.peer_info().and_then(|info| info.capabilities.tools.as_ref()?.list_changed).unwrap_or(false);
+        (self.modern && offers).then(|| listen(peer, self.link.clone()))
+    }
+
+    /// Ends rmcp's part.
+    pub(super) async fn close(mut self) {
+        // It logs by itself when it takes too long, and what it holds is closed by then.
+        let _ = self.service.close_with_timeout(CLOSING).await;
+    }
+}
+
+async fn listen(peer: Peer<RoleClient>, link: Arc<Link>) {
+    while !peer.is_transport_closed() {
+        if let Ok(mut subscription) = peer.listen(SubscriptionFilter::builder().tools_list_changed().build()).await {
+            // The reader has seen each change on its way here.
+            while let Ok(Some(_)) = subscription.next().await {}
+            // What changed while nobody listened, nobody has told us.
+            link.mark_changed();
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}
+
+/// Our line transport as rmcp sees it.
+struct Lower {
+    link: Arc<Link>,
+    inbound: Option<Inbound>,
+}
+
+impl Transport<RoleClient> for Lower {
+    type Error = io::Error;
+
+    fn name() -> Cow<'static, str> {
+        "stdio".into()
+    }
+
+    fn send(&mut self, message: ClientJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        if let JsonRpcMessage::Request(request) = &message
+            && !self.link.is_up()
+        {
+            *lock(&self.link.shaking) = Some(request.id.clone());
+        }
+        let sent = serde_json::to_vec(&message).map_err(io::Error::other).and_then(|mut line| {
+            line.push(b'\n');
+            self.link.send(&line).map_err(io::Error::other)
+        });
+        std::future::ready(sent)
+    }
+
+    async fn receive(&mut self) -> Option<ServerJsonRpcMessage> {
+        match &mut self.inbound {
+            Some(inbound) => inbound.recv().await,
+            None => None,
+        }
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        self.inbound = None;
+        Ok(())
+    }
+}

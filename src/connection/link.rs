@@ -1,0 +1,290 @@
+//! The face of a session: what sends calls, knows who waits for which answer, and holds the tools.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use rmcp::model::{RequestId, ServerJsonRpcMessage};
+use serde_json::value::RawValue;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Options, Tail, request};
+use crate::{
+    error::{Error, Result},
+    source::{About, Answer, Call, CallContext, Sink, Source, ToolList, Waiting},
+    wire::{Outbox, Refused},
+};
+
+/// Messages that are rmcp's business.
+pub(super) type Inbound = mpsc::Receiver<ServerJsonRpcMessage>;
+
+/// A server as others see it.
+pub(crate) struct Link {
+    outbox: Outbox,
+    options: Options,
+    next_id: AtomicU64,
+    waiting: Mutex<HashMap<u64, Pending>>,
+    tools: RwLock<Arc<ToolList>>,
+    /// What every request must say of us, from 2026-07-28 on: members of `_meta`, without braces.
+    modern_meta: RwLock<Option<Arc<str>>>,
+    changed: AtomicBool,
+    woken: Notify,
+    ended: CancellationToken,
+    end_reason: OnceLock<String>,
+    closed: AtomicBool,
+    notes: Mutex<Notes>,
+    pub(super) for_rmcp: mpsc::Sender<ServerJsonRpcMessage>,
+    inbound: Mutex<Option<Inbound>>,
+    /// While hands are shaken: the id whose answer is awaited. Answers to earlier ones are stale.
+    pub(super) shaking: Mutex<Option<RequestId>>,
+    about: RwLock<About>,
+}
+
+/// Somebody who waits for an answer.
+pub(super) struct Pending {
+    pub(super) reply: oneshot::Sender<Result<Answer>>,
+    pub(super) progress: Option<Sink>,
+    pub(super) log: Option<Sink>,
+    pub(super) touched: Instant,
+}
+
+/// What is odd about the server.
+#[derive(Debug, Default)]
+struct Notes {
+    noise: u64,
+    samples: Vec<String>,
+    others: Vec<String>,
+}
+
+/// How many lines of noise, and how many other oddities, health shows.
+const SAMPLES: usize = 3;
+const OTHERS: usize = 8;
+
+impl Link {
+    pub(super) fn new(outbox: Outbox, options: Options) -> (Arc<Self>, Inbound) {
+        // Bounded: a flood that rmcp does not keep up with must not grow.
+        let (for_rmcp, inbound) = mpsc::channel(64);
+        let link = Self {
+            outbox,
+            options,
+            next_id: AtomicU64::new(1),
+            waiting: Mutex::default(),
+            tools: RwLock::default(),
+            modern_meta: RwLock::default(),
+            changed: AtomicBool::new(false),
+            woken: Notify::new(),
+            ended: CancellationToken::new(),
+            end_reason: OnceLock::new(),
+            closed: AtomicBool::new(false),
+            notes: Mutex::default(),
+            for_rmcp,
+            inbound: Mutex::default(),
+            shaking: Mutex::default(),
+            about: RwLock::default(),
+        };
+        (Arc::new(link), inbound)
+    }
+
+    pub(super) fn keep_inbound(&self, inbound: Inbound) {
+        *lock(&self.inbound) = Some(inbound);
+    }
+
+    pub(super) fn take_inbound(&self) -> Option<Inbound> {
+        lock(&self.inbound).take()
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// What the server wrote on stderr.
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.options.tail
+    }
+
+    pub(super) fn modern_meta(&self) -> Option<Arc<str>> {
+        self.modern_meta.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_modern_meta(&self, members: &str) {
+        *self.modern_meta.write().unwrap_or_else(PoisonError::into_inner) = Some(members.into());
+    }
+
+    /// Fills in what health says of it.
+    pub(crate) fn describe(&self, fill: impl FnOnce(&mut About)) {
+        fill(&mut self.about.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn set_tools(&self, list: ToolList) {
+        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+    }
+
+    /// Sends a line as it is.
+    pub(super) fn send(&self, line: &[u8]) -> Result<()> {
+        self.outbox.send(line).map_err(|refused| match refused {
+            Refused::Full(queued) => Error::NotReading { queued },
+            Refused::Closed => self.gone(),
+        })
+    }
+
+    /// Registers somebody who waits, and returns the number under which the answer comes.
+    pub(super) fn expect(&self, context: &CallContext) -> Result<(u64, oneshot::Receiver<Result<Answer>>)> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (reply, answer) = oneshot::channel();
+        let (progress, log) = (context.progress.clone(), context.log.clone());
+        lock(&self.waiting).insert(id, Pending { reply, progress, log, touched: Instant::now() });
+        if self.closed.load(Ordering::Acquire) {
+            self.forget(id);
+            return Err(self.gone());
+        }
+        Ok((id, answer))
+    }
+
+    pub(super) fn forget(&self, id: u64) -> Option<Pending> {
+        lock(&self.waiting).remove(&id)
+    }
+
+    /// Whether hands were shaken.
+    pub(super) fn is_up(&self) -> bool {
+        self.about.read().unwrap_or_else(PoisonError::into_inner).protocol.is_some()
+    }
+
+    /// When the server was heard of last in this matter.
+    pub(super) fn touched(&self, id: u64) -> Option<Instant> {
+        lock(&self.waiting).get(&id).map(|pending| pending.touched)
+    }
+
+    /// Notes a sign of life and returns where the caller wants to hear of it.
+    pub(super) fn touch(&self, id: u64) -> Option<Sink> {
+        let mut waiting = lock(&self.waiting);
+        let pending = waiting.get_mut(&id)?;
+        pending.touched = Instant::now();
+        pending.progress.clone()
+    }
+
+    /// Everybody who wants to see log messages now. On stdio they say not which call they belong to.
+    pub(super) fn log_sinks(&self) -> Vec<Sink> {
+        lock(&self.waiting).values().filter_map(|pending| pending.log.clone()).collect()
+    }
+
+    /// The server said that its tools have changed.
+    pub(super) fn mark_changed(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.woken.notify_one();
+    }
+
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn changed(&self) -> impl Future<Output = ()> + '_ {
+        self.woken.notified()
+    }
+
+    /// The server's output is at its end.
+    pub(super) fn mark_ended(&self, reason: &str) {
+        let _ = self.end_reason.set(reason.to_owned());
+        self.ended.cancel();
+    }
+
+    /// Returns why the server's output is at its end, when it is. Cancel safe.
+    pub(crate) async fn ended(&self) -> String {
+        self.ended.cancelled().await;
+        self.end_reason.get().cloned().unwrap_or_default()
+    }
+
+    /// Fails everybody who waits.
+    pub(crate) fn fail_all(&self, error: &Error) {
+        // From now on nobody new may wait: see `expect`.
+        self.closed.store(true, Ordering::Release);
+        let waiting: Vec<Pending> = lock(&self.waiting).drain().map(|(_, pending)| pending).collect();
+        for pending in waiting {
+            let _ = pending.reply.send(Err(error.clone()));
+        }
+    }
+
+    /// Closes the server's stdin.
+    pub(super) fn close(&self) {
+        self.outbox.close();
+    }
+
+    fn gone(&self) -> Error {
+        let how = self.end_reason.get().cloned().unwrap_or_else(|| "closed its input".to_owned());
+        Error::Ended { how, stderr: self.tail().last_lines() }
+    }
+
+    /// Counts a line that is no JSON-RPC.
+    pub(super) fn note_noise(&self, line: &str) {
+        let mut notes = lock(&self.notes);
+        notes.noise += 1;
+        if notes.samples.len() < SAMPLES && !line.trim().is_empty() {
+            notes.samples.push(line.chars().take(120).collect());
+        }
+    }
+
+    /// Notes another oddity.
+    pub(super) fn note(&self, words: String) {
+        let mut notes = lock(&self.notes);
+        if notes.others.len() < OTHERS && !notes.others.contains(&words) {
+            notes.others.push(words);
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let notes = lock(&self.notes);
+        let mut problems = notes.others.clone();
+        if notes.noise > 0 {
+            let samples: Vec<String> = notes.samples.iter().map(|line| format!("`{line}`")).collect();
+            let lines = if notes.noise == 1 { "line" } else { "lines" };
+            problems.push(format!(
+                "{} {lines} on stdout that are no JSON-RPC, skipped: {}",
+                notes.noise,
+                samples.join(", ")
+            ));
+        }
+        problems.extend(self.tools().problems.iter().cloned());
+        problems
+    }
+}
+
+impl Source for Link {
+    fn tools(&self) -> Arc<ToolList> {
+        self.tools.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
+        request::call(self, call, context)
+    }
+
+    fn probe(self: Arc<Self>) -> Waiting<()> {
+        Box::pin(request::probe(self))
+    }
+
+    fn about(&self) -> About {
+        let mut about = self.about.read().unwrap_or_else(PoisonError::into_inner).clone();
+        about.last_stderr = Some(self.tail().last_lines()).filter(|lines| !lines.is_empty());
+        about.problems = self.problems();
+        about
+    }
+}
+
+/// A lock that is held for a moment only; what it protects is whole even if its last holder panicked.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a tool's arguments are on one line: outside of strings a line end is only white space, inside there is none.
+pub(super) fn one_line(raw: &RawValue) -> std::borrow::Cow<'_, str> {
+    let text = raw.get();
+    if text.contains(['\n', '\r']) { text.replace(['\n', '\r'], " ").into() } else { text.into() }
+}

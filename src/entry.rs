@@ -1,0 +1,114 @@
+//! An entry as a unit: from its recipe to what stands behind its namespace.
+
+mod command;
+mod fill;
+mod stdio;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use stdio::Plan;
+
+use crate::{
+    config::{EntryConfig, EntryKind},
+    error::Result,
+    name::Namespace,
+    shell,
+    source::Source,
+    supervisor::{Event, Live, Policy, Unit},
+};
+
+/// What everybody but its owner sees of an entry that is up.
+pub(crate) type Face = Arc<dyn Source>;
+
+/// The recipe of an entry, and what was learnt from earlier starts.
+pub(crate) struct Entry {
+    recipe: Recipe,
+    learnt: stdio::Learnt,
+}
+
+/// What an entry is started from.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub(crate) namespace: Namespace,
+    pub(crate) config: EntryConfig,
+    /// What relative paths and `${workspaceFolder}` mean.
+    pub(crate) workspace: PathBuf,
+    /// Whether `${cmd:…}` may run programs.
+    pub(crate) may_run_commands: bool,
+}
+
+impl Entry {
+    pub(crate) fn new(recipe: Recipe) -> Self {
+        Self { recipe, learnt: stdio::Learnt::default() }
+    }
+}
+
+impl Recipe {
+    /// When the entry is tried again.
+    pub(crate) fn policy(&self) -> Policy {
+        match &self.config.kind {
+            EntryKind::Stdio(config) => {
+                Policy { restart: config.restart == crate::config::Restart::Always, ..Policy::default() }
+            }
+            EntryKind::Shell(_) => Policy::default(),
+        }
+    }
+
+    /// The command line that a start would run, without starting anything but `${cmd:…}` references.
+    pub(crate) async fn resolve(&self) -> Result<Option<Plan>> {
+        match &self.config.kind {
+            EntryKind::Stdio(config) => stdio::resolve(self, config).await.map(Some),
+            EntryKind::Shell(_) => Ok(None),
+        }
+    }
+}
+
+impl Unit for Entry {
+    type Live = Running;
+
+    async fn start(&mut self, cancel: CancellationToken) -> Result<Running> {
+        match &self.recipe.config.kind {
+            EntryKind::Stdio(config) => {
+                stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Running::Stdio)
+            }
+            EntryKind::Shell(config) => {
+                let filled = fill::Filler::new(&self.recipe).await.shell(config).await?;
+                shell::Shell::start(filled).await.map(Running::Shell)
+            }
+        }
+    }
+}
+
+/// An entry that is up.
+pub(crate) enum Running {
+    Stdio(stdio::Server),
+    Shell(shell::Shell),
+}
+
+impl Live for Running {
+    type Face = Face;
+
+    fn face(&self) -> Face {
+        match self {
+            Self::Stdio(server) => server.face(),
+            Self::Shell(shell) => shell.face(),
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Stdio(server) => server.next().await,
+            // Nothing happens to what lives in our own process.
+            Self::Shell(_) => std::future::pending().await,
+        }
+    }
+
+    async fn stop(self, grace: Duration) {
+        match self {
+            Self::Stdio(server) => server.stop(grace).await,
+            Self::Shell(shell) => shell.stop(grace).await,
+        }
+    }
+}

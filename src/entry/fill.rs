@@ -1,0 +1,172 @@
+//! Filling in the `${…}` references of a recipe, anew at each start: a restart takes a rotated secret.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::Recipe;
+use crate::{
+    config::{
+        ShellConfig,
+        template::{self, Reference},
+    },
+    environment::{self, LoginEnvironment},
+    error::{Error, Result},
+    process,
+    secret::{Secrets, looks_secret},
+};
+
+/// How long a program that prints a value may take.
+const COMMAND: Duration = Duration::from_secs(10);
+
+/// Fills in references, and collects what must not be seen.
+pub(super) struct Filler<'a> {
+    recipe: &'a Recipe,
+    pub(super) login: Arc<LoginEnvironment>,
+    secrets: Vec<String>,
+}
+
+impl<'a> Filler<'a> {
+    pub(super) async fn new(recipe: &'a Recipe) -> Self {
+        Self { recipe, login: environment::login().await, secrets: Vec::new() }
+    }
+
+    /// The text with its references filled in.
+    pub(super) async fn text(&mut self, text: &str) -> Result<String> {
+        let mut printed = HashMap::new();
+        for reference in template::references(text) {
+            if let Reference::Command(command) = reference {
+                let value = self.run(&command).await?;
+                self.secrets.push(value.clone());
+                printed.insert(command, value);
+            }
+        }
+        template::fill(text, &mut |reference| self.value(reference, &printed))
+    }
+
+    /// Texts with their references filled in.
+    pub(super) async fn texts(&mut self, texts: &[String]) -> Result<Vec<String>> {
+        let mut filled = Vec::with_capacity(texts.len());
+        for text in texts {
+            filled.push(self.text(text).await?);
+        }
+        Ok(filled)
+    }
+
+    /// Variables with their references filled in.
+    pub(super) async fn variables(&mut self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
+        let mut filled = Vec::with_capacity(variables.len());
+        for (name, value) in variables {
+            let value = self.text(value).await?;
+            if looks_secret(name) {
+                self.secrets.push(value.clone());
+            }
+            filled.push((name.clone(), value));
+        }
+        Ok(filled)
+    }
+
+    /// The directory that a text means; the workspace when there is none.
+    pub(super) async fn directory(&mut self, text: Option<&String>) -> Result<PathBuf> {
+        let Some(text) = text else { return Ok(self.recipe.workspace.clone()) };
+        let text = self.text(text).await?;
+        let path = self.path(&text);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let reason = if path.exists() { "is no directory" } else { "does not exist" };
+        Err(Error::Spawn { command: format!("in {}", path.display()), reason: format!("its `cwd` {reason}") })
+    }
+
+    /// A shell's recipe, filled in.
+    pub(super) async fn shell(mut self, config: &ShellConfig) -> Result<crate::shell::Setting> {
+        let directory = self.directory(config.cwd.as_ref()).await?;
+        let shell = match &config.shell {
+            Some(shell) => Some(PathBuf::from(self.text(shell).await?)),
+            None => None,
+        };
+        let variables = self.variables(&config.env).await?;
+        Ok(crate::shell::Setting { directory, shell, variables, login: self.login, config: config.clone() })
+    }
+
+    /// What was filled in and must not be seen.
+    pub(super) fn secrets(&self) -> Secrets {
+        Secrets::new(self.secrets.iter().cloned())
+    }
+
+    fn path(&self, text: &str) -> PathBuf {
+        match (text.strip_prefix("~/"), environment::home()) {
+            (Some(rest), Some(home)) => home.join(rest),
+            _ => self.recipe.workspace.join(text),
+        }
+    }
+
+    fn value(&mut self, reference: &Reference, printed: &HashMap<String, String>) -> Result<String> {
+        match reference {
+            Reference::Variable { name, default } => {
+                let value = self
+                    .variable(name)
+                    .filter(|value| default.is_none() || !value.is_empty())
+                    .or_else(|| default.clone())
+                    .ok_or_else(|| unset(name, &format!("${{{name}}}")))?;
+                if looks_secret(name) {
+                    self.secrets.push(value.clone());
+                }
+                Ok(value)
+            }
+            Reference::Env(name) => {
+                let value = self.variable(name).ok_or_else(|| unset(name, &format!("${{env:{name}}}")))?;
+                self.secrets.push(value.clone());
+                Ok(value)
+            }
+            Reference::File(path) => {
+                let value = read(&self.path(path))?;
+                self.secrets.push(value.clone());
+                Ok(value)
+            }
+            Reference::Command(command) => Ok(printed.get(command).cloned().unwrap_or_default()),
+            Reference::WorkspaceFolder => Ok(self.recipe.workspace.to_string_lossy().into_owned()),
+            Reference::UserHome => environment::home()
+                .map(|home| home.to_string_lossy().into_owned())
+                .ok_or_else(|| unset("HOME", "${userHome}")),
+        }
+    }
+
+    /// The daemon's own variables first: whoever starts it means what he sets.
+    fn variable(&self, name: &str) -> Option<String> {
+        environment::var(name).or_else(|| self.login.get(name).map(str::to_owned))
+    }
+
+    async fn run(&self, command: &str) -> Result<String> {
+        let reference = format!("${{cmd:{command}}}");
+        let failed = |reason: String| Error::Template { reference: reference.clone(), reason };
+        if !self.recipe.may_run_commands {
+            return Err(failed(
+                "programs are run only for a file that you own and named with --config or $COMPUTER_CONFIG".into(),
+            ));
+        }
+        let env = environment::curated(&self.login, &crate::config::InheritEnv::All);
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let printed = process::capture(Path::new("/bin/sh"), &["-c", command], env, COMMAND).await;
+        let printed = printed.map_err(|error| failed(error.to_string()))?;
+        let value = String::from_utf8(printed).map_err(|_| failed("it printed what is no UTF-8".into()))?;
+        let value = value.trim_end_matches(['\r', '\n']);
+        if value.is_empty() { Err(failed("it printed nothing".into())) } else { Ok(value.to_owned()) }
+    }
+}
+
+fn unset(name: &str, reference: &str) -> Error {
+    let reason = format!("the variable {name} is not set; set it, or give a default as in ${{{name}:-default}}");
+    Error::Template { reference: reference.to_owned(), reason }
+}
+
+fn read(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::Template {
+        reference: format!("${{file:{}}}", path.display()),
+        reason: format!("the file cannot be read ({error})"),
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

@@ -1,0 +1,245 @@
+//! A stdio entry: its process, and the session over its pipes.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Face, Recipe,
+    command::{self, Resolved},
+    fill::Filler,
+};
+use crate::{
+    config::StdioConfig,
+    connection::{Happening, Lifecycle, Link, Options, Session, Tail},
+    environment,
+    error::{Error, Result},
+    process::{self, Process, Spawn, Stdin},
+    secret::Secrets,
+    supervisor::Event,
+};
+
+/// What was learnt from earlier starts.
+#[derive(Debug, Default)]
+pub(super) struct Learnt {
+    /// How this server wants hands to be shaken.
+    lifecycle: Lifecycle,
+}
+
+/// How long the pipes of a process that has ended may take to give what is in them.
+const LEFTOVERS: Duration = Duration::from_millis(100);
+
+/// How long a server that closed its output may take to end, so that its exit status can be told.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+const CONNECT: Duration = Duration::from_secs(30);
+/// A package may have to be fetched first.
+const FETCH: Duration = Duration::from_secs(120);
+
+/// A server that is up: the owner of its process and of the session with it.
+pub(crate) struct Server {
+    process: Process,
+    session: Session,
+}
+
+/// The command line that a start would run, secrets masked.
+pub(crate) struct Plan {
+    resolved: Resolved,
+    args: Vec<String>,
+}
+
+impl Plan {
+    /// As a shell would take it.
+    pub(crate) fn line(&self) -> String {
+        self.resolved.line(&self.args)
+    }
+
+    /// Word by word.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let program = self.resolved.program.to_string_lossy().into_owned();
+        std::iter::once(program).chain(self.resolved.args.iter().chain(&self.args).cloned()).collect()
+    }
+}
+
+/// What a start would run.
+pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<Plan> {
+    let Prepared { resolved, args, secrets, .. } = Prepared::new(recipe, config).await?;
+    Ok(Plan { resolved, args: args.iter().map(|arg| secrets.mask(arg).into_owned()).collect() })
+}
+
+/// A recipe with everything filled in.
+struct Prepared {
+    resolved: Resolved,
+    args: Vec<String>,
+    spawn: Spawn,
+    secrets: Secrets,
+}
+
+impl Prepared {
+    async fn new(recipe: &Recipe, config: &StdioConfig) -> Result<Self> {
+        let mut filler = Filler::new(recipe).await;
+        let cwd = filler.directory(config.cwd.as_ref()).await?;
+        let command = filler.text(&config.command).await?;
+        let args = filler.texts(&config.args).await?;
+        let own = filler.variables(&config.env).await?;
+        let mut env = environment::curated(&filler.login, &config.inherit_env);
+        env.retain(|(name, _)| own.iter().all(|(set, _)| set != name));
+        env.extend(own);
+        // A PATH that the entry sets is meant for finding its program too.
+        let set = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| environment::split_path(path));
+        let path = set.unwrap_or_else(|| environment::search_path(&filler.login));
+        let secrets = filler.secrets();
+        let (found_in, wanted) = (cwd.clone(), command.clone());
+        let resolved = process::blocking(move || command::resolve(&wanted, &found_in, &path)).await;
+        let resolved = resolved.unwrap_or_else(|| Err(Error::Panicked("looking for a command".into())));
+        let resolved = resolved.map_err(|error| secrets.mask_error(error))?;
+        let all = resolved.args.iter().chain(&args).map(Into::into).collect();
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let spawn = Spawn { program: resolved.program.clone(), args: all, env, cwd, stdin: Stdin::Pipe };
+        Ok(Self { resolved, args, spawn, secrets })
+    }
+
+    fn options(&self, config: &StdioConfig) -> Options {
+        let default = if self.resolved.may_fetch(&self.args) { FETCH } else { CONNECT };
+        Options {
+            connect_timeout: config.connect_timeout.unwrap_or(default),
+            call_timeout: config.call_timeout,
+            max_call_time: config.max_call_time,
+            max_message: config.max_message,
+            tail: Tail::new(self.secrets.clone()),
+            secrets: self.secrets.clone(),
+        }
+    }
+}
+
+/// Starts the server and connects to it.
+///
+/// A server that does not survive being asked for the newest generation is started once more and asked the old way;
+/// that is remembered.
+pub(super) async fn start(
+    recipe: &Recipe,
+    config: &StdioConfig,
+    learnt: &mut Learnt,
+    cancel: CancellationToken,
+) -> Result<Server> {
+    let prepared = tokio::select! {
+        prepared = Prepared::new(recipe, config) => prepared?,
+        () = cancel.cancelled() => return Err(Error::Cancelled),
+    };
+    let first = match attempt(&prepared, config, learnt.lifecycle, &cancel).await {
+        Ok(server) => return Ok(server),
+        Err(error) => error,
+    };
+    if learnt.lifecycle == Lifecycle::Initialize || cancel.is_cancelled() || !is_refusal(&first) {
+        return Err(first);
+    }
+    let server = attempt(&prepared, config, Lifecycle::Initialize, &cancel).await?;
+    learnt.lifecycle = Lifecycle::Initialize;
+    Ok(server)
+}
+
+/// Whether the server may just have disliked the question.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Protocol { .. } | Error::Ended { .. })
+}
+
+async fn attempt(
+    prepared: &Prepared,
+    config: &StdioConfig,
+    lifecycle: Lifecycle,
+    cancel: &CancellationToken,
+) -> Result<Server> {
+    let line = prepared.secrets.mask(&prepared.resolved.line(&prepared.args)).into_owned();
+    let spawned = Process::spawn(prepared.spawn.clone()).await;
+    let (mut process, pipes) = spawned.map_err(|error| refused(&line, &prepared.spawn.program, &error))?;
+    let mut session = Session::open(pipes, prepared.options(config));
+    session.link().describe(|about| {
+        about.pid = Some(process.pid());
+        about.command = Some(line);
+    });
+    let outcome = tokio::select! {
+        outcome = session.connect(lifecycle) => outcome,
+        _ = process.exited() => Err(Error::Ended { how: String::new(), stderr: String::new() }),
+        () = cancel.cancelled() => Err(Error::Cancelled),
+    };
+    match outcome {
+        Ok(()) => Ok(Server { process, session }),
+        Err(error) => {
+            let error = with_status(error, &mut process, session.link()).await;
+            let error = prepared.secrets.mask_error(error);
+            session.close(error.clone()).await;
+            process.end(Duration::ZERO).await;
+            Err(error)
+        }
+    }
+}
+
+/// Says how the process ended, if it did: that tells more than what the protocol saw of it.
+async fn with_status(error: Error, process: &mut Process, link: &Link) -> Error {
+    if matches!(error, Error::Timeout { .. } | Error::Cancelled) {
+        return error;
+    }
+    match timeout(FAREWELL, process.exited()).await {
+        Ok(status) => {
+            let tail = link.tail();
+            let _ = timeout(LEFTOVERS, tail.ended()).await;
+            Error::Ended { how: process::describe(status), stderr: tail.last_lines() }
+        }
+        Err(_) => error,
+    }
+}
+
+fn refused(command: &str, program: &Path, error: &std::io::Error) -> Error {
+    let reason = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            format!(
+                "{} may not be executed; make it executable (`chmod +x`) or name another command",
+                program.display()
+            )
+        }
+        std::io::ErrorKind::NotFound => format!(
+            "{} or the interpreter that its first line names does not exist; install it or name another command",
+            program.display()
+        ),
+        _ => error.to_string(),
+    };
+    Error::Spawn { command: command.to_owned(), reason }
+}
+
+impl Server {
+    pub(super) fn face(&self) -> Face {
+        Arc::clone(self.session.link()) as Face
+    }
+
+    /// What happens next. Cancel safe.
+    pub(super) async fn next(&mut self) -> Event {
+        let reason = tokio::select! {
+            happening = self.session.next() => match happening {
+                Happening::Changed => return Event::Changed,
+                Happening::Closed(reason) => Some(reason),
+            },
+            // The leader's death is the server's, whoever else still holds the pipe.
+            _ = self.process.exited() => None,
+        };
+        let error = self.ended(reason).await;
+        self.session.link().fail_all(&error);
+        Event::Ended(error)
+    }
+
+    async fn ended(&mut self, reason: Option<String>) -> Error {
+        let link = self.session.link().clone();
+        let how = match timeout(FAREWELL, self.process.exited()).await {
+            Ok(status) => process::describe(status),
+            Err(_) => reason.unwrap_or_else(|| "ended".to_owned()),
+        };
+        // Answers that it gave before it ended still count.
+        let _ = timeout(LEFTOVERS, async { tokio::join!(link.ended(), link.tail().ended()) }).await;
+        Error::Ended { how, stderr: link.tail().last_lines() }
+    }
+
+    pub(super) async fn stop(self, grace: Duration) {
+        let stopped = Error::Ended { how: "was stopped".to_owned(), stderr: String::new() };
+        tokio::join!(self.session.close(stopped), self.process.end(grace));
+    }
+}

@@ -1,0 +1,253 @@
+//! The environment that a terminal of the user's has, asked of their own shell.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use memchr::memmem;
+use tokio::sync::Mutex;
+
+use super::{
+    Variables, base_name, home, is_private, own,
+    shell::login_shell,
+    startup::{self, Fingerprint},
+    users,
+};
+use crate::process;
+
+/// How long the user's start-up files may take in all. Slow ones (conda, nvm) take two or three seconds.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How old an answer may be before the start-up files are looked at again. Looking costs some 30 `stat` calls.
+const RECHECK: Duration = Duration::from_secs(1);
+
+static KEPT: Keeper = Keeper::new(RECHECK);
+
+/// The user's environment, as a login and interactive shell of theirs has it.
+#[derive(Clone, Default, PartialEq)]
+pub struct LoginEnvironment {
+    /// The variables; those that are no UTF-8 are left out.
+    pub variables: std::collections::BTreeMap<String, String>,
+    /// Why this is the daemon's own environment instead.
+    pub warning: Option<String>,
+}
+
+impl LoginEnvironment {
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for LoginEnvironment {
+    /// Names only: values may be secrets, and what is printed for debugging ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&String> = self.variables.keys().collect();
+        f.debug_struct("LoginEnvironment").field("variables", &names).field("warning", &self.warning).finish()
+    }
+}
+
+/// The user's login environment.
+///
+/// The shell is started once, however many ask at the same time, and again only after a start-up file has changed.
+/// It takes 10 s at most and never fails: at worst it is the daemon's own environment, with a warning. Cancel safe.
+pub async fn login() -> Arc<LoginEnvironment> {
+    KEPT.get(Asked::this_user).await
+}
+
+/// Whom to ask, and with what.
+struct Asked {
+    shell: PathBuf,
+    base: Variables,
+    deadline: Duration,
+}
+
+impl Asked {
+    fn this_user() -> Self {
+        let mut base: Variables = own().into_iter().filter(|(name, _)| !is_private(name)).collect();
+        if let Some(home) = home().and_then(|home| home.into_os_string().into_string().ok()) {
+            // A service manager may have set none, and no start-up file is found without it.
+            base.entry("HOME".to_owned()).or_insert(home);
+        }
+        Self { shell: login_shell(), base, deadline: DEADLINE }
+    }
+
+    async fn environment(&self) -> LoginEnvironment {
+        if !cfg!(unix) {
+            return LoginEnvironment { variables: users(self.base.clone()), warning: None };
+        }
+        let started = Instant::now();
+        // An interactive part that hangs must leave time for asking without it.
+        let interactive = match self.ask(Kind::Interactive, self.deadline.mul_f32(0.7)).await {
+            Ok(variables) => return LoginEnvironment { variables, warning: None },
+            Err(reason) => reason,
+        };
+        tracing::info!(shell = %self.shell.display(), reason = interactive, "no environment from an interactive shell");
+        match self.ask(Kind::Login, self.deadline.saturating_sub(started.elapsed())).await {
+            Ok(variables) => LoginEnvironment { variables, warning: None },
+            Err(login) => LoginEnvironment {
+                variables: users(self.base.clone()),
+                warning: Some(self.warning(&interactive, &login)),
+            },
+        }
+    }
+
+    fn warning(&self, interactive: &str, login: &str) -> String {
+        let shell = self.shell.display();
+        format!(
+            "the user's environment is unknown, the daemon's own is used instead: `{shell} -l -i` {interactive}, \
+             `{shell} -l` {login}; look for what waits, exits or replaces the shell in its start-up files"
+        )
+    }
+
+    async fn ask(&self, kind: Kind, deadline: Duration) -> Result<Variables, String> {
+        let markers = Markers::new();
+        let script = self.script(kind, &markers);
+        let args: &[&str] = match kind {
+            Kind::Interactive => &["-l", "-i", "-c", &script],
+            Kind::Login => &["-l", "-c", &script],
+        };
+        let base = self.base.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        match process::capture(&self.shell, args, base, deadline).await {
+            Ok(output) => markers.between(&output).map(parse).ok_or_else(|| "ended without an answer".to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(format!("gave no answer within {:.1} s", deadline.as_secs_f32()))
+            }
+            Err(error) => Err(format!("could not be started ({error})")),
+        }
+    }
+
+    /// What the shell is to run once it has read its start-up files.
+    ///
+    /// Programs by full path, because start-up files make aliases and functions; plain words, because fish must read
+    /// it too; and `exec` at the end, because what a shell does when it leaves is not wanted.
+    fn script(&self, kind: Kind, markers: &Markers) -> String {
+        let shell = base_name(&self.shell);
+        let mut script = String::new();
+        if kind == Kind::Interactive && shell == "bash" && self.home().is_some_and(startup::login_skips_bashrc) {
+            script.push_str(". ~/.bashrc; ");
+        }
+        if matches!(shell, "bash" | "zsh") {
+            // It would print between the markers.
+            script.push_str("trap - DEBUG; ");
+        }
+        let Markers { stem, id } = markers;
+        script
+            + &format!(
+                "/bin/sh -c 'printf %s%s {stem}begin_ {id}'; /usr/bin/env -0; exec /bin/sh -c 'printf %s%s {stem}end_ {id}'"
+            )
+    }
+
+    fn home(&self) -> Option<&Path> {
+        self.base.get("HOME").map(Path::new)
+    }
+}
+
+/// How much of the start-up files a shell reads.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Interactive,
+    Login,
+}
+
+/// What stands before and after the environment in the output, which start-up files print banners into.
+///
+/// In the script a marker is in two parts, so that a shell which echoes the script does not print one.
+struct Markers {
+    stem: &'static str,
+    id: String,
+}
+
+impl Markers {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { stem: "__login_environment_", id: format!("{}_{count}__", std::process::id()) }
+    }
+
+    fn between<'a>(&self, output: &'a [u8]) -> Option<&'a [u8]> {
+        let Self { stem, id } = self;
+        let (begin, end) = (format!("{stem}begin_{id}"), format!("{stem}end_{id}"));
+        let start = memmem::find(output, begin.as_bytes())? + begin.len();
+        let length = memmem::find(&output[start..], end.as_bytes())?;
+        Some(&output[start..start + length])
+    }
+}
+
+fn parse(environment: &[u8]) -> Variables {
+    let complete = memchr::memrchr(0, environment).unwrap_or(0);
+    users(environment[..complete].split(|byte| *byte == 0).filter_map(variable))
+}
+
+fn variable(text: &[u8]) -> Option<(String, String)> {
+    let (name, value) = std::str::from_utf8(text).ok()?.split_once('=')?;
+    // What a hook of the shell printed stands before the first name, in lines of its own.
+    let name = name.rsplit('\n').next().unwrap_or(name);
+    (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// Keeps an answer for as long as the start-up files stay as they were.
+struct Keeper {
+    kept: Mutex<Option<Snapshot>>,
+    recheck: Duration,
+}
+
+struct Snapshot {
+    environment: Arc<LoginEnvironment>,
+    files: Vec<PathBuf>,
+    fingerprint: Fingerprint,
+    checked: Instant,
+}
+
+impl Keeper {
+    const fn new(recheck: Duration) -> Self {
+        Self { kept: Mutex::const_new(None), recheck }
+    }
+
+    // The lock is held while the shell runs: those who ask meanwhile want this very answer.
+    async fn get(&self, asked: impl FnOnce() -> Asked) -> Arc<LoginEnvironment> {
+        let mut kept = self.kept.lock().await;
+        if let Some(snapshot) = kept.as_mut()
+            && snapshot.is_current(self.recheck)
+        {
+            return Arc::clone(&snapshot.environment);
+        }
+        let fresh = Snapshot::take(&asked()).await;
+        let environment = Arc::clone(&fresh.environment);
+        *kept = Some(fresh);
+        environment
+    }
+}
+
+impl Snapshot {
+    async fn take(asked: &Asked) -> Self {
+        let mut files = startup::files(&asked.base);
+        // Before the shell reads them: a change made while it does must be noticed later.
+        let mut fingerprint = startup::fingerprint(&files);
+        let environment = Arc::new(asked.environment().await);
+        // `.zshenv` may have said only now where the others are.
+        let mut more = startup::files(&environment.variables);
+        more.retain(|file| !files.contains(file));
+        fingerprint.extend(startup::fingerprint(&more));
+        files.append(&mut more);
+        Self { environment, files, fingerprint, checked: Instant::now() }
+    }
+
+    fn is_current(&mut self, recheck: Duration) -> bool {
+        if self.checked.elapsed() < recheck {
+            return true;
+        }
+        self.checked = Instant::now();
+        startup::fingerprint(&self.files) == self.fingerprint
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! The guard: what outlives the daemon, and ends what the daemon leaves behind.
+//!
+//! The program forks before it does anything else. The first process is the guard: it adopts every orphan among its
+//! descendants (it is their *subreaper*) and waits. The second is the daemon. When the daemon has died, of whatever
+//! cause, the guard kills all its descendants and then ends as the daemon did. When the guard has died, the daemon
+//! kills all that it started, and itself.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+static GUARD: AtomicU32 = AtomicU32::new(0);
+
+/// The process id of the guard, if this process has one.
+pub fn pid() -> Option<u32> {
+    match GUARD.load(Ordering::Relaxed) {
+        0 => None,
+        pid => Some(pid),
+    }
+}
+
+/// Puts a guard over this process.
+///
+/// Must be the first statement of `main`, before any thread is started and before anything is written: it forks. It
+/// returns in the child, which from then on is the program. Without effect where there is no such thing (anything but
+/// Linux), when threads run already, or when the system refuses to fork; then [`pid`] stays `None`.
+pub fn enter() {
+    #[cfg(target_os = "linux")]
+    linux::enter();
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    #![expect(
+        unsafe_code,
+        reason = "forking, and ending a forked process without its parent's clean-up, have no safe form"
+    )]
+
+    use std::{
+        fs,
+        os::fd::{AsFd, AsRawFd},
+        process, thread,
+        time::{Duration, Instant},
+    };
+
+    use nix::{
+        errno::Errno,
+        libc,
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        sys::{
+            prctl,
+            signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, raise, signal, sigprocmask},
+            wait::{WaitPidFlag, WaitStatus, waitpid},
+        },
+        unistd::{ForkResult, Pid, fork, getppid, setsid},
+    };
+
+    use super::{GUARD, Ordering};
+    use crate::process::tree;
+
+    /// How long the kernel may take to carry out the kills before the guard leaves all the same.
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    pub(super) fn enter() {
+        let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
+        if threads != 1 || prctl::set_child_subreaper(true).is_err() {
+            return;
+        }
+        let mut watched = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+            watched.add(signal);
+        }
+        let mut before = SigSet::empty();
+        if sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut before)).is_err() {
+            return;
+        }
+        let guard = process::id();
+        // SAFETY: this process has one thread (looked up above), so that the child's memory is whole.
+        match unsafe { fork() } {
+            Ok(ForkResult::Parent { child }) => watch(child, &watched),
+            Ok(ForkResult::Child) => {
+                let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+                be_daemon(guard);
+            }
+            Err(_) => {
+                let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+                let _ = prctl::set_child_subreaper(false);
+            }
+        }
+    }
+
+    fn be_daemon(guard: u32) {
+        let _ = setsid();
+        GUARD.store(guard, Ordering::Relaxed);
+        // A thread that waits, and not a parent-death signal: it works whatever the runtime is doing, and a signal that
+        // kills us would leave our children to nobody.
+        let watch = thread::Builder::new().name("guard-watch".into()).stack_size(128 << 10);
+        let watching = tree::pidfd(guard).map(|pidfd| {
+            watch.spawn(move || {
+                let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+                while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+                die_with_guard();
+            })
+        });
+        let lost = getppid().as_raw().cast_unsigned() != guard;
+        if lost {
+            die_with_guard();
+        }
+        if !matches!(watching, Ok(Ok(_))) {
+            // Without a watch the crude way is better than none.
+            let _ = prctl::set_pdeathsig(Signal::SIGKILL);
+        }
+    }
+
+    /// The guard is dead: orphans go to nobody now, so that everything of ours is killed by force, ourselves last.
+    fn die_with_guard() -> ! {
+        GUARD.store(0, Ordering::Relaxed);
+        let limit = Instant::now() + LIMIT;
+        while tree::kill_all_of_ours() > 0 && Instant::now() < limit {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // SAFETY: ends the process without running anything; nothing of ours is left to clean up.
+        unsafe { libc::_exit(137) }
+    }
+
+    /// The life of the guard.
+    fn watch(daemon: Pid, watched: &SigSet) -> ! {
+        let _ = prctl::set_name(c"computer-guard");
+        let_go_of_files();
+        let ended = loop {
+            match watched.wait() {
+                Ok(Signal::SIGCHLD) => {
+                    if let Some(status) = reap(daemon) {
+                        break status;
+                    }
+                }
+                Ok(signal) => {
+                    let _ = kill(daemon, signal);
+                }
+                Err(_) => {}
+            }
+        };
+        kill_descendants();
+        end_as(ended);
+    }
+
+    /// Reaps what has ended; the daemon's status if it was among it.
+    fn reap(daemon: Pid) -> Option<WaitStatus> {
+        let mut ended = None;
+        loop {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) | Err(_) => return ended,
+                Ok(status) if status.pid() == Some(daemon) => ended = Some(status),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Everybody below us, in rounds, until none is left: orphans come to us as their parents die.
+    fn kill_descendants() {
+        let limit = Instant::now() + LIMIT;
+        while Instant::now() < limit {
+            for pid in tree::descendants(process::id()) {
+                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            }
+            loop {
+                match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                    Err(Errno::ECHILD) => return,
+                    Ok(WaitStatus::StillAlive) | Err(_) => break,
+                    Ok(_) => {}
+                }
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// A client must see the end of its pipes when the daemon ends, not when we do.
+    fn let_go_of_files() {
+        if let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
+            for standard in 0..3 {
+                // SAFETY: both are descriptors of this process, which uses neither for anything else.
+                unsafe { libc::dup2(null.as_raw_fd(), standard) };
+            }
+        }
+        // SAFETY: the guard opens files only after this, and has none open that it still needs.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+    }
+
+    fn end_as(status: WaitStatus) -> ! {
+        let code = match status {
+            WaitStatus::Exited(_, code) => code,
+            WaitStatus::Signaled(_, cause, _) => {
+                let _ = prctl::set_dumpable(false);
+                // SAFETY: the default action runs no code of ours.
+                let _ = unsafe { signal(cause, SigHandler::SigDfl) };
+                let _ = raise(cause);
+                let _ = SigSet::all().thread_unblock();
+                128 + cause as i32
+            }
+            _ => 1,
+        };
+        // SAFETY: ends the process without running what the daemon registered: that has had its turn.
+        unsafe { libc::_exit(code) }
+    }
+}

@@ -1,0 +1,47 @@
+//! Our ends of a child's pipes.
+
+use std::{io, os::fd::OwnedFd};
+
+use nix::{fcntl::OFlag, unistd::pipe2};
+use tokio::{io::AsyncReadExt, net::unix::pipe};
+
+/// What a child writes, for us to read.
+#[derive(Debug)]
+pub(crate) struct Reader(pipe::Receiver);
+
+impl Reader {
+    /// A new pipe: our end, and the child's.
+    pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+        Ok((Self(pipe::Receiver::from_owned_fd(ours)?), theirs))
+    }
+}
+
+impl crate::wire::Input for Reader {
+    async fn read_into(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        buffer.reserve(8 << 10);
+        self.0.read_buf(buffer).await
+    }
+}
+
+/// What a child reads, for us to write.
+#[derive(Debug)]
+pub(crate) struct Writer(pipe::Sender);
+
+impl Writer {
+    /// A new pipe: our end, and the child's.
+    pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
+        let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        Ok((Self(pipe::Sender::from_owned_fd(ours)?), theirs))
+    }
+}
+
+impl crate::wire::Output for Writer {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        self.0.writable().await
+    }
+}

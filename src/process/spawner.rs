@@ -1,0 +1,98 @@
+//! The one lasting thread from which all children are started.
+//!
+//! A parent-death signal is tied to the *thread* that forked: on a runtime's worker it would kill servers when that
+//! worker ends. And fork in a large process may take milliseconds that no worker should lose.
+
+use std::{
+    io,
+    process::Stdio,
+    sync::{LazyLock, mpsc},
+    thread,
+};
+
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, tree};
+
+struct Job {
+    spawn: Spawn,
+    runtime: Handle,
+    reply: oneshot::Sender<io::Result<(Process, Pipes)>>,
+}
+
+static SPAWNER: LazyLock<Option<mpsc::Sender<Job>>> = LazyLock::new(|| {
+    let (jobs, queue) = mpsc::channel::<Job>();
+    let work = move || {
+        for job in queue {
+            // Whoever asked may have gone: then the process is dropped here, and dies.
+            let _ = job.reply.send(start(&job.spawn, &job.runtime));
+        }
+    };
+    thread::Builder::new().name("spawner".into()).stack_size(256 << 10).spawn(work).ok().map(|_| jobs)
+});
+
+pub(super) async fn spawn(spawn: Spawn) -> io::Result<(Process, Pipes)> {
+    let (reply, started) = oneshot::channel();
+    let gone = || io::Error::other("the thread that starts processes has ended");
+    let jobs = SPAWNER.as_ref().ok_or_else(gone)?;
+    jobs.send(Job { spawn, runtime: Handle::current(), reply }).map_err(|_| gone())?;
+    started.await.map_err(|_| gone())?
+}
+
+fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
+    let _entered = runtime.enter();
+    let mark = Mark::next();
+    let (stdin, ours_in) = match spawn.stdin {
+        Stdin::Pipe => Writer::pipe().map(|(writer, theirs)| (Stdio::from(theirs), Some(writer)))?,
+        Stdin::Null => (Stdio::null(), None),
+    };
+    let (ours_out, stdout) = Reader::pipe()?;
+    let (ours_err, stderr) = Reader::pipe()?;
+    let mut command = tokio::process::Command::new(&spawn.program);
+    command.args(&spawn.args).env_clear().envs(spawn.env.iter().map(|(name, value)| (name, value)));
+    command.current_dir(&spawn.cwd).stdin(stdin).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+    detach(&mut command, mark);
+    let child = command.spawn()?;
+    // The command holds the child's ends of the pipes: as long as it lives they never come to their end.
+    drop(command);
+    let pid = child.id().ok_or_else(|| io::Error::other("the process has no id"))?;
+    let process = Process {
+        pid,
+        mark,
+        #[cfg(target_os = "linux")]
+        exit: tree::ExitWatch::new(pid).inspect_err(|_| {
+            tree::signal(pid, mark, tree::Signal::Kill);
+        })?,
+        child: Some(child),
+    };
+    Ok((process, Pipes { stdin: ours_in, stdout: ours_out, stderr: ours_err }))
+}
+
+/// Makes the child a session leader that carries our mark and dies with us.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
+fn detach(command: &mut tokio::process::Command, mark: Mark) {
+    use nix::{sys::prctl, sys::signal::Signal, unistd};
+    let parent = unistd::getpid();
+    // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            unistd::setsid()?;
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            if unistd::getppid() != parent {
+                return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
+            }
+            mark.apply()
+        });
+    }
+}
+
+/// Makes the child a session leader.
+#[cfg(all(unix, not(target_os = "linux")))]
+#[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
+fn detach(command: &mut tokio::process::Command, _: Mark) {
+    // SAFETY: the closure makes one system call: it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+    }
+}

@@ -1,0 +1,86 @@
+//! Values that must not be seen wherever text leaves the program.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::error::Error;
+
+/// The secret values of an entry. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Arc<[String]>);
+
+/// Shorter values would turn ordinary text into asterisks.
+const SHORTEST: usize = 8;
+
+/// What stands where a secret stood.
+const MASK: &str = "***";
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} secrets", self.0.len())
+    }
+}
+
+impl Secrets {
+    pub(crate) fn new(values: impl IntoIterator<Item = String>) -> Self {
+        let mut values: Vec<String> = values.into_iter().filter(|value| value.chars().count() >= SHORTEST).collect();
+        // The longest first: one may hold another.
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Self(values.into())
+    }
+
+    /// The text without them.
+    pub(crate) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut masked = Cow::Borrowed(text);
+        for secret in self.0.iter().filter(|secret| text.contains(secret.as_str())) {
+            masked = Cow::Owned(masked.replace(secret.as_str(), MASK));
+        }
+        masked
+    }
+
+    /// The error without them.
+    pub(crate) fn mask_error(&self, error: Error) -> Error {
+        if self.0.is_empty() {
+            return error;
+        }
+        let mask = |text: String| self.mask(&text).into_owned();
+        match error {
+            Error::CommandNotFound { command, hint, searched } => {
+                Error::CommandNotFound { command: mask(command), hint: mask(hint), searched }
+            }
+            Error::Spawn { command, reason } => Error::Spawn { command: mask(command), reason: mask(reason) },
+            Error::Template { reference, reason } => Error::Template { reference, reason: mask(reason) },
+            Error::Ended { how, stderr } => Error::Ended { how, stderr: mask(stderr) },
+            Error::Protocol { act, reason, stderr } => {
+                Error::Protocol { act, reason: mask(reason), stderr: mask(stderr) }
+            }
+            Error::Timeout { act, after, silent, cure, stderr } => {
+                Error::Timeout { act, after, silent, cure, stderr: mask(stderr) }
+            }
+            Error::Server { code, message, data } => {
+                Error::Server { code, message: mask(message), data: data.map(mask) }
+            }
+            Error::Panicked(words) => Error::Panicked(mask(words)),
+            other => other,
+        }
+    }
+}
+
+/// Whether a variable of that name holds a secret, as far as its name tells.
+pub(crate) fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand_and_short_values_are_none() {
+        let secrets = Secrets::new(["hunter2-hunter2".into(), "short".into(), "hunter2-hunter2-more".into()]);
+        assert_eq!(secrets.mask("a hunter2-hunter2-more b hunter2-hunter2 short"), "a *** b *** short");
+        let error = secrets.mask_error(Error::Ended { how: "exited".into(), stderr: "bad key hunter2-hunter2".into() });
+        assert_eq!(error, Error::Ended { how: "exited".into(), stderr: "bad key ***".into() });
+    }
+}

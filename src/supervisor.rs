@@ -1,0 +1,159 @@
+//! Keeps one unit as it should be: started, watched, brought back, stopped. It knows no MCP.
+
+mod policy;
+mod run;
+mod state;
+
+use std::{future::Future, time::Duration};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use policy::Policy;
+pub(crate) use state::{Reason, State, Status};
+
+use crate::error::Result;
+
+/// Something that can be started again and again.
+pub(crate) trait Unit: Send + 'static {
+    /// What a start gives.
+    type Live: Live;
+
+    /// Starts it. When `cancel` is cancelled it gives up at once, and leaves nothing behind when it returns.
+    fn start(&mut self, cancel: CancellationToken) -> impl Future<Output = Result<Self::Live>> + Send;
+}
+
+/// One started instance; the supervisor's task is its only owner.
+pub(crate) trait Live: Send + 'static {
+    /// What others see of it: without power over its life.
+    type Face: Clone + Send + Sync + 'static;
+
+    /// The face of it.
+    fn face(&self) -> Self::Face;
+
+    /// What happens to it next. Cancel safe.
+    fn next(&mut self) -> impl Future<Output = Event> + Send;
+
+    /// Ends it: gently, then by force when `grace` is over. Nothing of it is left when this returns.
+    fn stop(self, grace: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// What happens to a live unit.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// Its face shows something else.
+    Changed,
+    /// It ended by itself.
+    Ended(crate::Error),
+}
+
+/// How a unit begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With a start.
+    Start,
+    /// Held until it is asked for.
+    Held(Reason),
+}
+
+/// What is asked of a supervisor; answered when it has happened.
+#[derive(Debug)]
+enum Command {
+    /// Close what is there and start anew.
+    Restart(oneshot::Sender<()>),
+    /// Start if it should be up and is not; nothing when it is up or held.
+    Ensure(oneshot::Sender<()>),
+    /// Close and stay closed.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Asks things of a supervisor, and sees its state. Cheap to clone.
+#[derive(Debug)]
+pub(crate) struct Handle<F> {
+    mailbox: mpsc::UnboundedSender<Command>,
+    status: watch::Receiver<Status<F>>,
+    end: End,
+}
+
+impl<F> Clone for Handle<F> {
+    fn clone(&self) -> Self {
+        Self { mailbox: self.mailbox.clone(), status: self.status.clone(), end: self.end.clone() }
+    }
+}
+
+/// How a supervisor is made to leave: when, and with how much grace for the unit.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    token: CancellationToken,
+    grace: watch::Sender<Duration>,
+}
+
+impl End {
+    fn new() -> Self {
+        Self { token: CancellationToken::new(), grace: watch::Sender::new(GRACE) }
+    }
+
+    fn grace(&self) -> Duration {
+        *self.grace.borrow()
+    }
+}
+
+/// What a unit gets to leave in order, unless somebody is in a hurry.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// A supervisor for a unit. The caller owns the task in which the future runs; it ends after [`Handle::end`].
+pub(crate) fn supervise<U: Unit>(
+    unit: U,
+    policy: Policy,
+    begin: Begin,
+) -> (Handle<<U::Live as Live>::Face>, impl Future<Output = ()> + Send) {
+    let (mailbox, commands) = mpsc::unbounded_channel();
+    let (publisher, status) = watch::channel(Status::new(match begin {
+        Begin::Start => State::Idle,
+        Begin::Held(reason) => State::Held(reason),
+    }));
+    let end = End::new();
+    let run = run::run(run::Supervisor { unit, policy, commands, publisher, end: end.clone() }, begin);
+    (Handle { mailbox, status, end }, run)
+}
+
+impl<F: Clone> Handle<F> {
+    /// The state as it is now.
+    pub(crate) fn status(&self) -> watch::Ref<'_, Status<F>> {
+        self.status.borrow()
+    }
+
+    /// The state as it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Status<F>> {
+        self.status.clone()
+    }
+
+    /// Closes what is there and starts anew; returns when the start has succeeded or failed.
+    pub(crate) async fn restart(&self) {
+        self.ask(Command::Restart).await;
+    }
+
+    /// Starts what should be up and is not; returns when that has succeeded or failed.
+    pub(crate) async fn ensure(&self) {
+        self.ask(Command::Ensure).await;
+    }
+
+    /// Closes it and keeps it closed; returns when nothing of it is left.
+    pub(crate) async fn stop(&self) {
+        self.ask(Command::Stop).await;
+    }
+
+    /// Makes the supervisor leave, with `grace` for the unit. Its task ends when nothing of the unit is left.
+    pub(crate) fn end(&self, grace: Duration) {
+        self.end.grace.send_replace(grace);
+        self.end.token.cancel();
+    }
+
+    async fn ask(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        let (done, answer) = oneshot::channel();
+        if self.mailbox.send(command(done)).is_ok() {
+            // A supervisor that left took the unit with it: what was asked has happened in its way.
+            let _ = answer.await;
+        }
+    }
+}

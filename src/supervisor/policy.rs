@@ -1,0 +1,65 @@
+//! When a unit is tried again.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+/// Delays, patience and forgiveness.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    /// The delay after the first failure; it doubles with each further one.
+    pub(crate) first: Duration,
+    /// The longest delay.
+    pub(crate) longest: Duration,
+    /// After so many failures in a row the unit counts as failed.
+    pub(crate) tries: u32,
+    /// How often a failed unit is tried all the same.
+    pub(crate) rarely: Duration,
+    /// After being up for so long, earlier failures are forgotten.
+    pub(crate) calm: Duration,
+    /// Whether it is brought back at all.
+    pub(crate) restart: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(30),
+            tries: 8,
+            rarely: Duration::from_secs(600),
+            calm: Duration::from_secs(60),
+            restart: true,
+        }
+    }
+}
+
+impl Policy {
+    /// The delay after so many failures in a row: doubled each time, give or take a tenth, so that entries that died
+    /// together do not come back together.
+    pub(super) fn delay(&self, failures: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
+        let jitter = RandomState::new().hash_one(failures) % 2001;
+        #[expect(clippy::cast_precision_loss, reason = "it is at most 2000")]
+        let factor = 0.9 + jitter as f64 / 10_000.0;
+        doubled.min(self.longest).mul_f64(factor).min(self.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_differ_a_little() {
+        let policy = Policy::default();
+        for (failures, seconds) in [(1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0)] {
+            let delay = policy.delay(failures).as_secs_f64();
+            assert!((seconds * 0.9..=seconds * 1.1).contains(&delay), "{failures}: {delay}");
+        }
+        assert!(policy.delay(40) <= policy.longest);
+        let delays: std::collections::HashSet<_> = (0..20).map(|_| policy.delay(3)).collect();
+        assert!(delays.len() > 1);
+    }
+}

@@ -1,0 +1,294 @@
+//! The state machine.
+
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Begin, Command, End, Event, GRACE, Live, Policy, State, Status, Unit};
+use crate::error::{Error, Result};
+
+type FaceOf<U> = <<U as Unit>::Live as Live>::Face;
+type Done = oneshot::Sender<()>;
+
+pub(super) struct Supervisor<U: Unit> {
+    pub(super) unit: U,
+    pub(super) policy: Policy,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    pub(super) publisher: watch::Sender<Status<FaceOf<U>>>,
+    pub(super) end: End,
+}
+
+/// What the machine does next.
+enum Step<L> {
+    Start {
+        failures: u32,
+        done: Vec<Done>,
+    },
+    Live {
+        live: L,
+        failures: u32,
+    },
+    /// Down until the time, if there is one, or a command.
+    Rest {
+        until: Option<Instant>,
+        failures: u32,
+    },
+    Leave,
+}
+
+/// What came of a start.
+enum Started<L> {
+    Up(L),
+    Down(Error),
+    Stopped(Vec<Done>),
+    Left,
+}
+
+pub(super) async fn run<U: Unit>(mut supervisor: Supervisor<U>, begin: Begin) {
+    let mut step = match begin {
+        Begin::Start => Step::Start { failures: 0, done: Vec::new() },
+        Begin::Held(_) => Step::Rest { until: None, failures: 0 },
+    };
+    loop {
+        step = match step {
+            Step::Start { failures, done } => supervisor.start(failures, done).await,
+            Step::Live { live, failures } => supervisor.live(live, failures).await,
+            Step::Rest { until, failures } => supervisor.rest(until, failures).await,
+            Step::Leave => break,
+        };
+    }
+    supervisor.show(State::Stopped);
+}
+
+impl<U: Unit> Supervisor<U> {
+    async fn start(&mut self, failures: u32, mut done: Vec<Done>) -> Step<U::Live> {
+        self.show(State::Starting { attempt: failures + 1 });
+        let mut queued = Vec::new();
+        let step = match self.attempt(&mut done, &mut queued).await {
+            Started::Up(live) => {
+                self.show(State::Ready(live.face()));
+                Step::Live { live, failures }
+            }
+            Started::Down(error) => self.fail(error, failures + 1),
+            Started::Stopped(stopped) => {
+                self.show_stopped();
+                answer(stopped);
+                Step::Rest { until: None, failures: 0 }
+            }
+            Started::Left => Step::Leave,
+        };
+        answer(done);
+        if queued.is_empty() || matches!(step, Step::Leave) {
+            return step;
+        }
+        // However many asked for a restart while this one ran: one more serves them all.
+        if let Step::Live { live, .. } = step {
+            self.stop_live(live).await;
+        }
+        self.count_restart();
+        Step::Start { failures: 0, done: queued }
+    }
+
+    /// One start, during which commands are heard.
+    async fn attempt(&mut self, done: &mut Vec<Done>, queued: &mut Vec<Done>) -> Started<U::Live> {
+        let cancel = CancellationToken::new();
+        let Self { unit, commands, end, .. } = self;
+        let mut starting = pin!(caught(unit.start(cancel.clone())));
+        let mut stopped: Vec<Done> = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut starting => return match outcome {
+                    Ok(live) if end.token.is_cancelled() => {
+                        live.stop(end.grace()).await;
+                        Started::Left
+                    }
+                    Ok(live) if !stopped.is_empty() => {
+                        live.stop(GRACE).await;
+                        Started::Stopped(stopped)
+                    }
+                    Ok(live) => Started::Up(live),
+                    Err(_) if end.token.is_cancelled() => Started::Left,
+                    Err(_) if !stopped.is_empty() => Started::Stopped(stopped),
+                    Err(error) => Started::Down(error),
+                },
+                () = end.token.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+                command = commands.recv(), if !end.token.is_cancelled() => match command {
+                    Some(Command::Restart(reply)) => queued.push(reply),
+                    // The start under way is what it asks for.
+                    Some(Command::Ensure(reply)) => done.push(reply),
+                    Some(Command::Stop(reply)) => {
+                        cancel.cancel();
+                        stopped.push(reply);
+                    }
+                    None => end.token.cancel(),
+                },
+            }
+        }
+    }
+
+    async fn live(&mut self, mut live: U::Live, mut failures: u32) -> Step<U::Live> {
+        let calm_at = Instant::now() + self.policy.calm;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.token.cancelled() => {
+                    live.stop(self.end.grace()).await;
+                    return Step::Leave;
+                }
+                command = self.commands.recv() => match command {
+                    Some(Command::Restart(done)) => {
+                        self.stop_live(live).await;
+                        self.count_restart();
+                        return Step::Start { failures: 0, done: vec![done] };
+                    }
+                    Some(Command::Ensure(done)) => answer(vec![done]),
+                    Some(Command::Stop(done)) => {
+                        self.stop_live(live).await;
+                        self.show_stopped();
+                        answer(vec![done]);
+                        return Step::Rest { until: None, failures: 0 };
+                    }
+                    None => self.end.token.cancel(),
+                },
+                event = watched(live.next()) => match event {
+                    Event::Changed => self.publisher.send_modify(|_| {}),
+                    Event::Ended(error) => {
+                        let step = self.fail(error, failures + 1);
+                        // Members of the tree may still run when the leader has died.
+                        live.stop(std::time::Duration::ZERO).await;
+                        return step;
+                    }
+                },
+                () = sleep_until(calm_at), if failures > 0 => failures = 0,
+            }
+        }
+    }
+
+    async fn rest(&mut self, until: Option<Instant>, failures: u32) -> Step<U::Live> {
+        let timer = async {
+            match until {
+                Some(time) => sleep_until(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut timer = pin!(timer);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.end.token.cancelled() => return Step::Leave,
+                command = self.commands.recv() => match command {
+                    Some(Command::Restart(done)) => {
+                        self.count_restart();
+                        return Step::Start { failures: 0, done: vec![done] };
+                    }
+                    Some(Command::Ensure(done)) if self.publisher.borrow().is_wanted() => {
+                        self.count_restart();
+                        return Step::Start { failures, done: vec![done] };
+                    }
+                    Some(Command::Ensure(done)) => answer(vec![done]),
+                    Some(Command::Stop(done)) => {
+                        self.show_stopped();
+                        answer(vec![done]);
+                        return Step::Rest { until: None, failures: 0 };
+                    }
+                    None => return Step::Leave,
+                },
+                () = &mut timer => {
+                    self.count_restart();
+                    return Step::Start { failures, done: Vec::new() };
+                }
+            }
+        }
+    }
+
+    /// Decides what follows a failure.
+    fn fail(&mut self, error: Error, failures: u32) -> Step<U::Live> {
+        tracing::warn!(%error, failures, "an entry is down");
+        self.publisher.send_modify(|status| status.last_error = Some(error.clone()));
+        if !self.policy.restart {
+            self.show(State::Failed(error));
+            return Step::Rest { until: None, failures };
+        }
+        if error.is_permanent() || failures >= self.policy.tries {
+            self.show(State::Failed(error));
+            return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures };
+        }
+        let retry_at = Instant::now() + self.policy.delay(failures);
+        self.show(State::Waiting { attempt: failures, retry_at, error });
+        Step::Rest { until: Some(retry_at), failures }
+    }
+
+    async fn stop_live(&mut self, live: U::Live) {
+        let face = live.face();
+        // Its face is no longer offered before it ends, so that no call goes to what is about to leave.
+        self.publisher.send_modify(|status| {
+            status.state = State::Starting { attempt: 1 };
+            status.last_face = Some(face);
+        });
+        // Whoever wants us to leave meanwhile shortens the grace.
+        let end = self.end.clone();
+        let mut stopping = pin!(live.stop(GRACE));
+        tokio::select! {
+            () = &mut stopping => {}
+            () = end.token.cancelled() => {
+                let _ = tokio::time::timeout(end.grace(), stopping).await;
+            }
+        }
+    }
+
+    fn show_stopped(&mut self) {
+        self.publisher.send_modify(|status| {
+            status.was_up = false;
+            status.last_face = None;
+        });
+        self.show(State::Stopped);
+    }
+
+    fn show(&mut self, state: State<FaceOf<U>>) {
+        self.publisher.send_modify(|status| {
+            if let State::Ready(face) = &state {
+                status.was_up = true;
+                status.last_face = Some(face.clone());
+            }
+            status.state = state;
+            status.since = Instant::now();
+        });
+    }
+
+    fn count_restart(&mut self) {
+        self.publisher.send_modify(|status| {
+            if status.was_up || status.last_error.is_some() {
+                status.restarts += 1;
+            }
+        });
+    }
+}
+
+fn answer(done: Vec<Done>) {
+    for done in done {
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    }
+}
+
+/// A panic of the unit's own code is its failure, never the daemon's.
+async fn caught<L>(start: impl Future<Output = Result<L>>) -> Result<L> {
+    AssertUnwindSafe(start).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+/// The same while it lives.
+async fn watched(next: impl Future<Output = Event>) -> Event {
+    AssertUnwindSafe(next).catch_unwind().await.unwrap_or_else(|panic| Event::Ended(panicked(panic.as_ref())))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let words = panic.downcast_ref::<String>().cloned();
+    let words = words.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    Error::Panicked(words.unwrap_or_else(|| "a panic without words".to_owned()))
+}

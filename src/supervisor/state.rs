@@ -1,0 +1,98 @@
+//! The state of a unit, and what is remembered beside it.
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// Where a unit is. `F` is what it shows while it is up.
+#[derive(Debug, Clone)]
+pub(crate) enum State<F> {
+    /// Not begun.
+    Idle,
+    /// Being started, for the so many-eth time in a row.
+    Starting {
+        /// 1 at first.
+        attempt: u32,
+    },
+    /// Up.
+    Ready(F),
+    /// Down, and started again at that time.
+    Waiting {
+        /// How many starts or lives in a row have failed.
+        attempt: u32,
+        /// When it is tried again.
+        retry_at: Instant,
+        /// What went wrong last.
+        error: Error,
+    },
+    /// Given up, but for a rare try.
+    Failed(Error),
+    /// Stopped by hand.
+    Stopped,
+    /// Not to be up until somebody asks for it.
+    Held(Reason),
+}
+
+/// Why a unit is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It is brought up when it is needed.
+    Deferred,
+    /// The configuration switches it off.
+    Disabled,
+}
+
+/// A state and its history.
+#[derive(Debug, Clone)]
+pub(crate) struct Status<F> {
+    pub(crate) state: State<F>,
+    /// Since when it has been in this state.
+    pub(crate) since: Instant,
+    /// How often it was brought back or restarted.
+    pub(crate) restarts: u32,
+    /// Whether it was up since it was last stopped or held.
+    pub(crate) was_up: bool,
+    /// What it showed when it was up last, while it is being brought back.
+    pub(crate) last_face: Option<F>,
+    /// What went wrong last, even if it is up again.
+    pub(crate) last_error: Option<Error>,
+}
+
+impl<F: Clone> Status<F> {
+    pub(super) fn new(state: State<F>) -> Self {
+        Self { state, since: Instant::now(), restarts: 0, was_up: false, last_face: None, last_error: None }
+    }
+
+    /// The face, when it is up.
+    pub(crate) fn ready(&self) -> Option<&F> {
+        match &self.state {
+            State::Ready(face) => Some(face),
+            State::Idle | State::Starting { .. } | State::Waiting { .. } => None,
+            State::Failed(_) | State::Stopped | State::Held(_) => None,
+        }
+    }
+
+    /// Whether it is neither up nor about to be: waiting for it is in vain.
+    pub(crate) fn is_settled_down(&self) -> bool {
+        matches!(self.state, State::Failed(_) | State::Stopped | State::Held(_))
+    }
+
+    /// Whether it is up, or the last attempt to bring it up has had its outcome.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self.state, State::Ready(_) | State::Waiting { .. }) || self.is_settled_down()
+    }
+
+    /// Whether it should be up.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !matches!(self.state, State::Stopped | State::Held(_))
+    }
+
+    /// What keeps it from being up.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        match &self.state {
+            State::Waiting { error, .. } | State::Failed(error) => Some(error),
+            State::Starting { .. } => self.last_error.as_ref(),
+            State::Idle | State::Ready(_) | State::Stopped | State::Held(_) => None,
+        }
+    }
+}

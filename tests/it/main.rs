@@ -1,0 +1,20 @@
+//! What the program promises, told as sentences: real processes, seen from outside.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support; // the language of the tests: the program, a client, the servers, processes
+
+mod bad_input; // what is told about each mistake, and that the other entries are unharmed
+mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
+mod cli_verbs; // the shapes and exit statuses that scripts depend on
+mod config_file; // where it is found, what it may hold, what is refused
+mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
+mod environment; // what a server's process gets to see
+mod generations; // servers of every protocol generation
+mod house; // the walls of DESIGN.md
+mod hygiene; // nothing is left behind, whoever is killed
+mod real_servers; // servers and a client that others wrote
+mod serve_modern; // the stdio front for clients of 2026-07-28
+mod serve_stdio; // the stdio front: what goes in and out, byte for byte
+mod sharp_edges; // servers that misbehave on cue
+mod shell; // run_command
+mod values; // what a handler makes of a result

@@ -1,0 +1,23 @@
+//! The server of our own that misbehaves on cue (`examples/fake_server`).
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+/// An entry that runs it with these flags.
+pub(crate) fn fake<F: AsRef<str>>(flags: impl IntoIterator<Item = F>) -> Value {
+    let flags: Vec<String> = flags.into_iter().map(|flag| flag.as_ref().to_owned()).collect();
+    json!({ "command": path(), "args": flags })
+}
+
+/// The `CallToolResult` of its tool `unknown_fields`, byte for byte.
+pub(crate) const UNKNOWN_FIELDS: &str = include_str!("../../../examples/fake_server/unknown_fields.json");
+
+/// Where cargo has put it: examples are built beside the tests.
+pub(crate) fn path() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).expect("a test binary lies in target/<profile>/deps");
+    let path = profile.join("examples/fake_server");
+    assert!(path.exists(), "{} is not built; run `cargo build --example fake_server`", path.display());
+    path
+}

@@ -1,0 +1,19 @@
+//! The language of the tests, in which a new one is five lines.
+
+pub(crate) mod client;
+pub(crate) mod fake;
+pub(crate) mod procs;
+pub(crate) mod program;
+pub(crate) mod real;
+
+use std::time::Duration;
+
+/// How long a condition may take. It bounds what has failed already: nothing that works comes near it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An entry with more keys.
+pub(crate) fn with(mut entry: serde_json::Value, more: &serde_json::Value) -> serde_json::Value {
+    let more = more.as_object().expect("the keys are an object").clone();
+    entry.as_object_mut().expect("an entry is an object").extend(more);
+    entry
+}
