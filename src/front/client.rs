@@ -1,6 +1,17 @@
 //! One client: what it asks for, and what it gets.
 
-use std::{borrow::Cow, collections::HashMap, future::Future, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{
     future::{AbortHandle, Abortable},
@@ -47,7 +58,8 @@ pub(super) struct Client {
     legacy: bool,
     /// Whether the handshake is complete, so that the client may be told of changes.
     initialized: bool,
-    listed: bool,
+    /// Whether the client has seen a list, so that it can be out of date.
+    listed: Arc<AtomicBool>,
     rmcp: Rmcp,
 }
 
@@ -64,7 +76,7 @@ impl Client {
     pub(super) fn new(computer: Computer, outbox: Outbox) -> Self {
         let rmcp = Rmcp::start(&computer, &outbox);
         let (under_way, abort) = (FuturesUnordered::new(), HashMap::new());
-        Self { computer, outbox, under_way, abort, legacy: false, initialized: false, listed: false, rmcp }
+        Self { computer, outbox, under_way, abort, legacy: false, initialized: false, listed: Arc::default(), rmcp }
     }
 
     /// Serves the client until it goes or `leave` is ready. What is under way then is taken back.
@@ -89,7 +101,7 @@ impl Client {
                 () = outbox.emptied(), if crowded => {}
                 Some(()) = changes.next() => {
                     // Who has not listed yet has nothing that could be out of date. The new generation subscribes.
-                    if self.legacy && self.initialized && self.listed {
+                    if self.legacy && self.initialized && self.listed.load(Ordering::Acquire) {
                         self.send(message::LIST_CHANGED);
                     }
                 }
@@ -190,10 +202,12 @@ impl Client {
 
     fn list(&mut self, id: &str) {
         let (id, era, outbox, computer) = (id.to_owned(), self.era(), self.outbox.clone(), self.computer.clone());
-        let wait = if self.listed { Duration::ZERO } else { computer.config().serve.list_wait };
-        self.listed = true;
+        let listed = self.listed.clone();
+        // Only the first list waits: later ones must not stand still because an entry is being brought back.
+        let wait = if listed.load(Ordering::Acquire) { Duration::ZERO } else { computer.config().serve.list_wait };
         self.begin(id.clone(), async move {
             computer.settled_within(wait).await;
+            listed.store(true, Ordering::Release);
             let registry = computer.board().registry();
             let _ = outbox.send(&message::list(&id, registry.fronts().listed(), era));
         });
