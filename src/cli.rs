@@ -47,7 +47,7 @@ enum Verb {
 /// Which config a verb is about.
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
-    /// The config file (else $COMPUTER_CONFIG, a trusted ./computer.json, the user's, the built-in one)
+    /// The config file (else `$COMPUTER_CONFIG`, a trusted ./computer.json, the user's, the built-in one)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -115,7 +115,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
 struct Usage(String);
 
 impl Usage {
-    fn because(reason: impl ToString) -> anyhow::Error {
+    fn because(reason: impl std::fmt::Display) -> anyhow::Error {
         Self(reason.to_string()).into()
     }
 }

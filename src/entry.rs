@@ -71,11 +71,11 @@ impl Unit for Entry {
     async fn start(&mut self, cancel: CancellationToken) -> Result<Running> {
         match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
-                stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Running::Stdio)
+                stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)
             }
             EntryKind::Shell(config) => {
                 let filled = fill::Filler::new(&self.recipe).await.shell(config).await?;
-                shell::Shell::start(filled).await.map(Running::Shell)
+                shell::Shell::start(filled).map(Running::Shell)
             }
         }
     }
@@ -83,7 +83,7 @@ impl Unit for Entry {
 
 /// An entry that is up.
 pub(crate) enum Running {
-    Stdio(stdio::Server),
+    Stdio(Box<stdio::Server>),
     Shell(shell::Shell),
 }
 

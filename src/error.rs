@@ -110,7 +110,7 @@ pub enum Error {
         stderr: String,
     },
     /// The entry is not up, so that it cannot be called. Calling again later may work.
-    #[error("entry `{namespace}` is {state}{}", because(.reason))]
+    #[error("entry `{namespace}` is {state}{}", because(.reason.as_ref()))]
     NotReady {
         /// The entry.
         namespace: String,
@@ -179,8 +179,8 @@ fn last_lines(stderr: &str) -> String {
     if stderr.trim().is_empty() { String::new() } else { format!("; its last words on stderr:\n{}", stderr.trim_end()) }
 }
 
-fn because(reason: &Option<String>) -> String {
-    reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default()
+fn because(reason: Option<&String>) -> String {
+    reason.map(|r| format!(": {r}")).unwrap_or_default()
 }
 
 fn seconds(after: &Duration) -> String {

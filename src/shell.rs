@@ -67,7 +67,7 @@ const QUIET: [(&str, &str); 6] = [
 ];
 
 impl Shell {
-    pub(crate) async fn start(setting: Setting) -> Result<Self> {
+    pub(crate) fn start(setting: Setting) -> Result<Self> {
         let Setting { directory, shell, variables, login, config } = setting;
         let program = match shell {
             Some(shell) => find(&shell, &login)?,

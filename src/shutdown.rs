@@ -1,7 +1,6 @@
 //! When to leave.
 
 use std::{
-    future::Future,
     io,
     time::{Duration, Instant},
 };
@@ -58,19 +57,17 @@ impl Shutdown {
     }
 
     /// Returns when this process is asked to leave, each time it is. Cancel safe.
-    pub fn requested(&mut self) -> impl Future<Output = Cause> + Send + '_ {
-        async move {
-            loop {
-                let cause = tokio::select! {
-                    _ = self.term.recv() => Cause::Terminate,
-                    _ = self.interrupt.recv() => Cause::Interrupt,
-                    _ = self.hangup.recv() => Cause::Hangup,
-                };
-                let echo = self.last.is_some_and(|last| last.elapsed() < ECHO);
-                self.last = Some(Instant::now());
-                if !echo {
-                    return cause;
-                }
+    pub async fn requested(&mut self) -> Cause {
+        loop {
+            let cause = tokio::select! {
+                _ = self.term.recv() => Cause::Terminate,
+                _ = self.interrupt.recv() => Cause::Interrupt,
+                _ = self.hangup.recv() => Cause::Hangup,
+            };
+            let echo = self.last.is_some_and(|last| last.elapsed() < ECHO);
+            self.last = Some(Instant::now());
+            if !echo {
+                return cause;
             }
         }
     }

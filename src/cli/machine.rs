@@ -82,5 +82,5 @@ async fn show(computer: &Computer) {
             _ => {}
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -38,7 +38,8 @@ fn table(health: &ComputerHealth) -> String {
         let rest: String = line.chars().skip(1).collect();
         *line = format!("{}{rest}", paint::mark(entry.healthy, colour));
         for said in said_of(entry) {
-            line.push_str(&format!("\n   {}", said.replace('\n', "\n   ")));
+            line.push_str("\n   ");
+            line.push_str(&said.replace('\n', "\n   "));
         }
     }
     let state = if health.healthy { "healthy" } else { "unhealthy" };

@@ -35,9 +35,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
             answer_json(&Listing { tools, errors: errors.clone() })?;
         } else {
             answer(&table(&tools));
-            errors
-                .iter()
-                .for_each(|error| say(&format!("{} {}", paint::mark(false, paint::on_stderr()), paint::plain(error))));
+            for error in &errors {
+                say(&format!("{} {}", paint::mark(false, paint::on_stderr()), paint::plain(error)));
+            }
         }
         Ok(if nothing_is_up(&computer).await { FAILED } else { 0 })
     })

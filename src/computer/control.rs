@@ -18,7 +18,7 @@ use crate::{
     entry::{Entry, Face, Recipe},
     error::{Error, Result},
     name::Namespace,
-    supervisor::{self, Begin, GRACE, Handle, Reason},
+    supervisor::{self, Begin, GRACE, Handle, Reason, Status},
 };
 
 impl Computer {
@@ -98,7 +98,9 @@ impl Computer {
             .iter()
             .filter_map(|name| board.slot(name.as_str(), |slot| slot.live.take()).flatten())
             .collect();
-        live.iter().for_each(|live| live.handle.end(grace));
+        for live in &live {
+            live.handle.end(grace);
+        }
         run.stop.cancel();
         run.tasks.close();
         run.tasks.wait().await;
@@ -244,5 +246,5 @@ async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
 /// Returns when an entry is up, has failed, or is not to be up.
 async fn settled(handle: Handle<Face>) {
     let mut watch = handle.watch();
-    let _ = watch.wait_for(|status| status.is_settled()).await;
+    let _ = watch.wait_for(Status::is_settled).await;
 }

@@ -115,17 +115,16 @@ pub(crate) fn call(
 fn hidden(board: &Board, name: &str) -> Option<Error> {
     let (namespace, _) = crate::name::guess(name);
     let namespace = namespace?;
-    let handle = board.handle(namespace);
-    match handle {
-        Some(handle) if handle.status().ready().is_none() => Some(not_ready(namespace, &handle.status())),
-        Some(_) => None,
-        None if board.recipe(namespace).is_some() => Some(Error::NotReady {
+    let Some(handle) = board.handle(namespace) else {
+        let not_started = Error::NotReady {
             namespace: namespace.to_owned(),
             state: "idle".to_owned(),
             reason: Some("the Computer has not been started".to_owned()),
-        }),
-        None => None,
-    }
+        };
+        return board.recipe(namespace).map(|_| not_started);
+    };
+    let status = handle.status();
+    status.ready().is_none().then(|| not_ready(namespace, &status))
 }
 
 /// Where a call goes that has to wait, or may be sent once more.

@@ -206,9 +206,9 @@ impl Computer {
             let up = handle.status().ready().is_some();
             // One that is up but does not answer has to go first.
             if up {
-                handle.restart().await
+                handle.restart().await;
             } else {
-                handle.ensure().await
+                handle.ensure().await;
             }
             Some((name.clone(), handle.status().ready().is_some()))
         });

@@ -263,7 +263,7 @@ impl Source for Link {
     }
 
     fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
-        request::call(self, call, context)
+        request::call(&self, call, context)
     }
 
     fn probe(self: Arc<Self>) -> Waiting<()> {

@@ -139,15 +139,13 @@ fn is_stale(link: &Link, envelope: &Envelope<'_>) -> bool {
 }
 
 async fn hand_to_rmcp(link: &Link, line: &str) -> ControlFlow<()> {
-    match serde_json::from_str::<ServerJsonRpcMessage>(line) {
-        Ok(message) => match link.for_rmcp.send(message).await {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        },
-        Err(_) => {
-            link.note_noise(line);
-            ControlFlow::Continue(())
-        }
+    let Ok(message) = serde_json::from_str::<ServerJsonRpcMessage>(line) else {
+        link.note_noise(line);
+        return ControlFlow::Continue(());
+    };
+    match link.for_rmcp.send(message).await {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
     }
 }
 

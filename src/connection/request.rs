@@ -30,10 +30,10 @@ const OF_THE_CONNECTION: [&str; 4] = [
 ];
 
 /// Sends a call; the future waits for its answer.
-pub(super) fn call(link: Arc<Link>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
+pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
     let sent = link.expect(&context).and_then(|(id, reply)| {
         let wait = Wait { link: link.clone(), id, armed: true };
-        link.send(line_of_call(&link, id, call).as_bytes()).map(|()| (wait, reply))
+        link.send(line_of_call(link, id, call).as_bytes()).map(|()| (wait, reply))
     });
     match sent {
         Ok((wait, reply)) => Box::pin(wait_for(wait, reply, context, call.tool.to_owned())),

@@ -11,36 +11,30 @@ pub(super) enum Signal {
 
 /// The living members of a process's tree: its session, its descendants, and whoever carries its mark.
 pub(super) fn members(pid: u32, mark: Mark) -> Vec<u32> {
-    platform::members(|process| process.pid == pid || process.session == pid, Some(mark))
+    platform::members(pid, mark)
 }
 
 /// Signals the members, and returns how many there were.
 pub(super) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize {
     let members = members(pid, mark);
-    members.iter().for_each(|member| platform::send(*member, signal));
+    for member in &members {
+        platform::send(*member, signal);
+    }
     members.len()
 }
 
 /// Kills, in rounds, every descendant of this process and all that carries a mark of ours. Returns how many were met last.
 #[cfg(target_os = "linux")]
 pub(super) fn kill_all_of_ours() -> usize {
-    let own = std::process::id();
-    let members = platform::members(|process| process.parent == own, None);
-    members.iter().for_each(|member| platform::send(*member, Signal::Kill));
+    let members = platform::all_of_ours();
+    for member in &members {
+        platform::send(*member, Signal::Kill);
+    }
     members.len()
 }
 
 #[cfg(target_os = "linux")]
 pub(super) use platform::{ExitWatch, descendants};
-
-/// What the system says of a process.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
-    pub(super) pid: u32,
-    pub(super) parent: u32,
-    pub(super) session: u32,
-    pub(super) zombie: bool,
-}
 
 #[cfg(target_os = "linux")]
 mod platform {
@@ -64,8 +58,17 @@ mod platform {
     };
     use tokio::io::{Interest, unix::AsyncFd};
 
-    use super::{Entry, Signal};
+    use super::Signal;
     use crate::process::{guard, mark::Mark};
+
+    /// What the system says of a process.
+    #[derive(Debug, Clone, Copy)]
+    struct Entry {
+        pid: u32,
+        parent: u32,
+        session: u32,
+        zombie: bool,
+    }
 
     /// Every process of the system.
     fn all() -> Vec<Entry> {
@@ -84,15 +87,25 @@ mod platform {
         Some(Entry { pid, parent, session, zombie: matches!(state, "Z" | "X") })
     }
 
-    /// The living processes that `is_seed` picks or that carry the mark (any of ours when it is `None`), with all their
-    /// descendants; never ourselves, never the guard.
-    pub(super) fn members(is_seed: impl Fn(&Entry) -> bool, mark: Option<Mark>) -> Vec<u32> {
+    /// The living processes of a session and all that carries its mark, with their descendants.
+    pub(super) fn members(pid: u32, mark: Mark) -> Vec<u32> {
+        living(|entry| entry.pid == pid || entry.session == pid, |found| found == mark)
+    }
+
+    /// Our living descendants, and all that carries a mark of ours.
+    pub(super) fn all_of_ours() -> Vec<u32> {
+        let own = std::process::id();
+        living(|entry| entry.parent == own, Mark::is_ours)
+    }
+
+    /// The living processes that are picked by what they are or by their mark, with all their descendants; never
+    /// ourselves, never the guard.
+    fn living(is_seed: impl Fn(&Entry) -> bool, is_meant: impl Fn(Mark) -> bool) -> Vec<u32> {
         let all = all();
-        let marked =
-            |entry: &Entry| Mark::of(entry.pid).is_some_and(|found| mark.map_or(found.is_ours(), |mark| found == mark));
         let beneath_guard = guard::pid().map(|guard| closure(&all, |entry| entry.parent == guard));
         // Marks are drawn from a small space: with a guard they count only beneath it, where everything is ours.
         let ours = |entry: &Entry| beneath_guard.as_ref().is_none_or(|beneath| beneath.contains(&entry.pid));
+        let marked = |entry: &Entry| Mark::of(entry.pid).is_some_and(&is_meant);
         let mut found = closure(&all, |entry| is_seed(entry) || (ours(entry) && marked(entry)));
         found.remove(&std::process::id());
         guard::pid().map(|guard| found.remove(&guard));
@@ -186,13 +199,13 @@ mod platform {
         unistd::Pid,
     };
 
-    use super::{Entry, Signal};
+    use super::Signal;
     use crate::process::mark::Mark;
 
-    /// Without a table of processes at hand only the group of the leader is known.
-    pub(super) fn members(is_seed: impl Fn(&Entry) -> bool, _: Option<Mark>) -> Vec<u32> {
-        let _ = is_seed;
-        Vec::new()
+    /// Without a table of processes at hand only the group of the leader is known, which stands for its members.
+    pub(super) fn members(pid: u32, _: Mark) -> Vec<u32> {
+        let group = i32::try_from(pid).map(Pid::from_raw);
+        group.is_ok_and(|group| killpg(group, None).is_ok()).then_some(pid).into_iter().collect()
     }
 
     pub(super) fn send(pid: u32, signal: Signal) {

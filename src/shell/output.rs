@@ -76,7 +76,7 @@ impl Kept {
         self.dropped_characters += u64::from(!split.is_empty());
         let (head, tail) =
             (String::from_utf8_lossy(&self.head[..head_end]), String::from_utf8_lossy(&tail[tail_start..]));
-        join(self.limit, &head, &tail, self.dropped_bytes, self.dropped_characters)
+        join(self.limit, &head, &tail, (self.dropped_bytes, self.dropped_characters))
     }
 
     fn whole(self) -> Shown {
@@ -86,12 +86,12 @@ impl Kept {
         }
         let middle = text.char_indices().nth(self.limit.div_ceil(2)).map_or(text.len(), |(at, _)| at);
         let (head, tail) = text.split_at(middle);
-        join(self.limit, head, tail, 0, 0)
+        join(self.limit, head, tail, (0, 0))
     }
 }
 
 /// Cuts both ends to half of the limit, and says between them what is missing.
-fn join(limit: usize, head: &str, tail: &str, mut bytes: u64, mut characters: u64) -> Shown {
+fn join(limit: usize, head: &str, tail: &str, (mut bytes, mut characters): (u64, u64)) -> Shown {
     let (first, last) = (limit.div_ceil(2), limit / 2);
     let head_end = head.char_indices().nth(first).map_or(head.len(), |(at, _)| at);
     let surplus = tail.chars().count().saturating_sub(last);
@@ -124,7 +124,9 @@ mod tests {
 
     fn show(limit: usize, chunks: &[&[u8]]) -> Shown {
         let mut kept = Kept::new(limit);
-        chunks.iter().for_each(|chunk| kept.push(chunk));
+        for chunk in chunks {
+            kept.push(chunk);
+        }
         kept.show()
     }
 
@@ -152,7 +154,11 @@ mod tests {
             let shown = show(20, &chunks);
             let expected = "aé€😀aé€😀aé\n... truncated 1980 characters ...\n€😀aé€😀aé€😀";
             assert_eq!(shown.text, expected, "chunks of {size}");
-            assert_eq!(shown.truncated as usize, text.len() - "aé€😀aé€😀aé€😀aé€😀aé€😀".len(), "chunks of {size}");
+            assert_eq!(
+                shown.truncated,
+                text.len() as u64 - "aé€😀aé€😀aé€😀aé€😀aé€😀".len() as u64,
+                "chunks of {size}"
+            );
         }
     }
 

@@ -89,7 +89,7 @@ impl Command {
             Outcome::Exited(status) => {
                 let left = process.members();
                 let jobs = self.jobs(&left);
-                let _ = reply.send(Ok(self.report(streams.show(), Ended::Exited(status), (begin.elapsed(), jobs))));
+                let _ = reply.send(Ok(report(streams.show(), Ended::Exited(status), (begin.elapsed(), jobs))));
                 if left.is_empty() {
                     process.end(Duration::ZERO).await;
                 } else {
@@ -101,7 +101,7 @@ impl Command {
                 process.end(Duration::ZERO).await;
                 // What it printed before its end is there now, and nobody holds the pipe.
                 let _ = timeout_at(Instant::now() + DRAIN, streams.drain()).await;
-                let _ = reply.send(Ok(self.report(streams.show(), Ended::TimedOut, (begin.elapsed(), Vec::new()))));
+                let _ = reply.send(Ok(report(streams.show(), Ended::TimedOut, (begin.elapsed(), Vec::new()))));
                 return;
             }
             Outcome::Cancelled => (Error::Cancelled, GRACE),
@@ -192,39 +192,37 @@ impl Command {
         }
         finish(process, GRACE).await;
     }
+}
 
-    fn report(&self, (stdout, stderr): (Shown, Shown), ended: Ended, (took, jobs): (Duration, Vec<Value>)) -> Answer {
-        let (code, signal) = match ended {
-            Ended::TimedOut => (124, None),
-            Ended::Exited(status) => code_of(status),
-        };
-        let mut errors = stderr.text;
-        if ended == Ended::TimedOut {
-            if !errors.is_empty() && !errors.ends_with('\n') {
-                errors.push('\n');
-            }
-            errors.push_str("[command timed out]");
+/// What a command came to.
+fn report((stdout, stderr): (Shown, Shown), ended: Ended, (took, jobs): (Duration, Vec<Value>)) -> Answer {
+    let (code, signal) = match ended {
+        Ended::TimedOut => (124, None),
+        Ended::Exited(status) => code_of(status),
+    };
+    let mut errors = stderr.text;
+    if ended == Ended::TimedOut {
+        if !errors.is_empty() && !errors.ends_with('\n') {
+            errors.push('\n');
         }
-        let text = text_of(&stdout.text, &errors, code);
-        let mut result = Map::new();
-        result.insert("exitCode".into(), code.into());
-        result.insert("stdout".into(), stdout.text.into());
-        result.insert("stderr".into(), errors.into());
-        result.insert("durationMs".into(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into());
-        if let Some(signal) = signal {
-            result.insert("signal".into(), signal.into());
-        }
-        if stdout.truncated + stderr.truncated > 0 {
-            result.insert(
-                "truncated".into(),
-                json!({ "stdoutBytes": stdout.truncated, "stderrBytes": stderr.truncated }),
-            );
-        }
-        if !jobs.is_empty() {
-            result.insert("jobs".into(), jobs.into());
-        }
-        Answer::made(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": result }))
+        errors.push_str("[command timed out]");
     }
+    let text = text_of(&stdout.text, &errors, code);
+    let mut result = Map::new();
+    result.insert("exitCode".into(), code.into());
+    result.insert("stdout".into(), stdout.text.into());
+    result.insert("stderr".into(), errors.into());
+    result.insert("durationMs".into(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into());
+    if let Some(signal) = signal {
+        result.insert("signal".into(), signal.into());
+    }
+    if stdout.truncated + stderr.truncated > 0 {
+        result.insert("truncated".into(), json!({ "stdoutBytes": stdout.truncated, "stderrBytes": stderr.truncated }));
+    }
+    if !jobs.is_empty() {
+        result.insert("jobs".into(), jobs.into());
+    }
+    Answer::made(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": result }))
 }
 
 #[derive(Clone, Copy, PartialEq)]

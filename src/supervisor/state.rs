@@ -67,8 +67,12 @@ impl<F: Clone> Status<F> {
     pub(crate) fn ready(&self) -> Option<&F> {
         match &self.state {
             State::Ready(face) => Some(face),
-            State::Idle | State::Starting { .. } | State::Waiting { .. } => None,
-            State::Failed(_) | State::Stopped | State::Held(_) => None,
+            State::Idle
+            | State::Starting { .. }
+            | State::Waiting { .. }
+            | State::Failed(_)
+            | State::Stopped
+            | State::Held(_) => None,
         }
     }
 
