@@ -1,14 +1,18 @@
 //! Keeps one unit as it should be: started, watched, brought back, stopped. It knows no MCP.
 
+mod mailbox;
 mod policy;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{future::Future, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use mailbox::{Command, Mailbox};
 pub(crate) use policy::Policy;
 pub(crate) use state::{Reason, State, Status};
 
@@ -54,17 +58,6 @@ pub(crate) enum Begin {
     Start,
     /// Held until it is asked for.
     Held(Reason),
-}
-
-/// What is asked of a supervisor; answered when it has happened.
-#[derive(Debug)]
-enum Command {
-    /// Close what is there and start anew.
-    Restart(oneshot::Sender<()>),
-    /// Start if it should be up and is not; nothing when it is up or held.
-    Ensure(oneshot::Sender<()>),
-    /// Close and stay closed.
-    Stop(oneshot::Sender<()>),
 }
 
 /// Asks things of a supervisor, and sees its state. Cheap to clone.
@@ -113,7 +106,10 @@ pub(crate) fn supervise<U: Unit>(
         Begin::Held(reason) => State::Held(reason),
     }));
     let end = End::new();
-    let run = run::run(run::Supervisor { unit, policy, commands, publisher, end: end.clone() }, begin);
+    let run = run::run(
+        run::Supervisor { unit, policy, commands: Mailbox::new(commands), publisher, end: end.clone() },
+        begin,
+    );
     (Handle { mailbox, status, end }, run)
 }
 

@@ -4,21 +4,20 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin};
 
 use futures_util::FutureExt;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Command, End, Event, GRACE, Live, Policy, State, Status, Unit};
+use super::{Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, State, Status, Unit, mailbox::Done};
 use crate::error::{Error, Result};
 
 type FaceOf<U> = <<U as Unit>::Live as Live>::Face;
-type Done = oneshot::Sender<()>;
 
 pub(super) struct Supervisor<U: Unit> {
     pub(super) unit: U,
     pub(super) policy: Policy,
-    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+    pub(super) commands: Mailbox,
     pub(super) publisher: watch::Sender<Status<FaceOf<U>>>,
     pub(super) end: End,
 }
@@ -103,6 +102,17 @@ impl<U: Unit> Supervisor<U> {
         loop {
             tokio::select! {
                 biased;
+                () = end.token.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
+                command = commands.recv(), if !end.token.is_cancelled() => match command {
+                    Some(Command::Restart(reply)) => queued.push(reply),
+                    // The start under way is what it asks for.
+                    Some(Command::Ensure(reply)) => done.push(reply),
+                    Some(Command::Stop(reply)) => {
+                        cancel.cancel();
+                        stopped.push(reply);
+                    }
+                    None => end.token.cancel(),
+                },
                 outcome = &mut starting => return match outcome {
                     Ok(live) if end.token.is_cancelled() => {
                         live.stop(end.grace()).await;
@@ -116,17 +126,6 @@ impl<U: Unit> Supervisor<U> {
                     Err(_) if end.token.is_cancelled() => Started::Left,
                     Err(_) if !stopped.is_empty() => Started::Stopped(stopped),
                     Err(error) => Started::Down(error),
-                },
-                () = end.token.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
-                command = commands.recv(), if !end.token.is_cancelled() => match command {
-                    Some(Command::Restart(reply)) => queued.push(reply),
-                    // The start under way is what it asks for.
-                    Some(Command::Ensure(reply)) => done.push(reply),
-                    Some(Command::Stop(reply)) => {
-                        cancel.cancel();
-                        stopped.push(reply);
-                    }
-                    None => end.token.cancel(),
                 },
             }
         }
@@ -143,9 +142,10 @@ impl<U: Unit> Supervisor<U> {
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Restart(done)) => {
+                        let done = self.commands.join(done);
                         self.stop_live(live).await;
                         self.count_restart();
-                        return Step::Start { failures: 0, done: vec![done] };
+                        return Step::Start { failures: 0, done };
                     }
                     Some(Command::Ensure(done)) => answer(vec![done]),
                     Some(Command::Stop(done)) => {
@@ -184,8 +184,9 @@ impl<U: Unit> Supervisor<U> {
                 () = self.end.token.cancelled() => return Step::Leave,
                 command = self.commands.recv() => match command {
                     Some(Command::Restart(done)) => {
+                        let done = self.commands.join(done);
                         self.count_restart();
-                        return Step::Start { failures: 0, done: vec![done] };
+                        return Step::Start { failures: 0, done };
                     }
                     Some(Command::Ensure(done)) if self.publisher.borrow().is_wanted() => {
                         self.count_restart();

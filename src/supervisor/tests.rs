@@ -1,0 +1,242 @@
+//! The state machine with a unit of cardboard and time that stands still until it is needed.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Begin, Event, Handle, Live, Policy, Reason, State, Unit, supervise};
+use crate::error::{Error, Result};
+
+/// What the next starts do, the last one for ever.
+#[derive(Clone, Copy, PartialEq)]
+enum Does {
+    Come,
+    Fail,
+    Miss,
+    Hang,
+    Panic,
+}
+
+#[derive(Clone, Default)]
+struct Seen {
+    starts: Arc<AtomicU32>,
+    lives: Arc<AtomicU32>,
+    most: Arc<AtomicU32>,
+    times: Arc<Mutex<Vec<Instant>>>,
+    hanging: Arc<Notify>,
+}
+
+struct Cardboard {
+    plan: Vec<Does>,
+    seen: Seen,
+    ends: Arc<Mutex<Option<mpsc::UnboundedSender<()>>>>,
+}
+
+struct Alive {
+    seen: Seen,
+    end: mpsc::UnboundedReceiver<()>,
+}
+
+impl Unit for Cardboard {
+    type Live = Alive;
+
+    async fn start(&mut self, cancel: CancellationToken) -> Result<Alive> {
+        self.seen.starts.fetch_add(1, Ordering::SeqCst);
+        self.seen.times.lock().unwrap().push(Instant::now());
+        let does = if self.plan.len() > 1 { self.plan.remove(0) } else { self.plan[0] };
+        tokio::task::yield_now().await;
+        match does {
+            Does::Come => {}
+            Does::Fail => return Err(Error::Ended { how: "fell over".into(), stderr: String::new() }),
+            Does::Miss => {
+                let none = String::new;
+                return Err(Error::CommandNotFound { command: "x".into(), hint: none(), searched: none() });
+            }
+            Does::Hang => {
+                self.seen.hanging.notify_one();
+                cancel.cancelled().await;
+                return Err(Error::Cancelled);
+            }
+            Does::Panic => panic!("cardboard"),
+        }
+        let alive = self.seen.lives.fetch_add(1, Ordering::SeqCst) + 1;
+        self.seen.most.fetch_max(alive, Ordering::SeqCst);
+        let (sender, end) = mpsc::unbounded_channel();
+        *self.ends.lock().unwrap() = Some(sender);
+        Ok(Alive { seen: self.seen.clone(), end })
+    }
+}
+
+impl Live for Alive {
+    type Face = ();
+
+    fn face(&self) {}
+
+    async fn next(&mut self) -> Event {
+        match self.end.recv().await {
+            Some(()) => Event::Ended(Error::Ended { how: "died".into(), stderr: String::new() }),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn stop(self, _: Duration) {
+        self.seen.lives.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Stage {
+    handle: Handle<()>,
+    seen: Seen,
+    ends: Arc<Mutex<Option<mpsc::UnboundedSender<()>>>>,
+    task: tokio_util::task::AbortOnDropHandle<()>,
+}
+
+impl Stage {
+    fn set(plan: &[Does], begin: Begin, policy: Policy) -> Self {
+        let (seen, ends) = (Seen::default(), Arc::default());
+        let unit = Cardboard { plan: plan.to_vec(), seen: seen.clone(), ends: Arc::clone(&ends) };
+        let (handle, run) = supervise(unit, policy, begin);
+        let task = tokio_util::task::AbortOnDropHandle::new(tokio_util::task::TaskTracker::new().spawn(run));
+        Self { handle, seen, ends, task }
+    }
+
+    fn plain(plan: &[Does]) -> Self {
+        Self::set(plan, Begin::Start, Policy::default())
+    }
+
+    async fn until(&self, what: impl FnMut(&super::Status<()>) -> bool) {
+        self.handle.watch().wait_for(what).await.unwrap();
+    }
+
+    async fn up(&self) {
+        self.until(|status| status.ready().is_some()).await;
+    }
+
+    fn die(&self) {
+        self.ends.lock().unwrap().take().unwrap().send(()).unwrap();
+    }
+
+    fn starts(&self) -> u32 {
+        self.seen.starts.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_dies_is_brought_back_and_the_delays_grow() {
+    let stage = Stage::plain(&[Does::Come, Does::Fail, Does::Fail, Does::Come]);
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 3, .. })).await;
+    stage.up().await;
+    let times = stage.seen.times.lock().unwrap().clone();
+    let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
+    for (gap, expected) in gaps.iter().zip([0.5, 1.0, 2.0]) {
+        assert!((expected * 0.9..=expected * 1.1 + 0.01).contains(gap), "{gaps:?}");
+    }
+    assert_eq!(stage.handle.status().restarts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn eight_failures_in_a_row_are_a_failed_unit_that_is_tried_every_ten_minutes() {
+    let stage = Stage::plain(&[Does::Fail]);
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    assert_eq!(stage.starts(), 8);
+    let failed_at = Instant::now();
+    stage.until(|status| matches!(status.state, State::Starting { .. })).await;
+    assert_eq!(failed_at.elapsed().as_secs(), 600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_calm_forgives_earlier_failures() {
+    let stage = Stage::plain(&[Does::Fail, Does::Fail, Does::Fail, Does::Come]);
+    stage.up().await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    // The calm is noticed when the machine next looks: give it the turn.
+    tokio::task::yield_now().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 1, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_found_is_not_tried_over_and_over() {
+    let stage = Stage::plain(&[Does::Miss]);
+    stage.until(|status| matches!(status.state, State::Failed(Error::CommandNotFound { .. }))).await;
+    assert_eq!(stage.starts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_is_never_to_be_restarted_stays_down() {
+    let stage = Stage::set(&[Does::Come], Begin::Start, Policy { restart: false, ..Policy::default() });
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(stage.starts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_restarts_at_once_end_with_one_life_after_few_starts() {
+    let stage = Stage::plain(&[Does::Come]);
+    stage.up().await;
+    futures_util::future::join_all((0..100).map(|_| stage.handle.restart())).await;
+    assert!(stage.handle.status().ready().is_some());
+    assert_eq!(stage.seen.lives.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.seen.most.load(Ordering::SeqCst), 1);
+    assert!(stage.starts() <= 3, "restarts that wait behind a running one are one: {} starts", stage.starts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_during_a_start_cancels_it() {
+    let stage = Stage::plain(&[Does::Hang]);
+    stage.seen.hanging.notified().await;
+    stage.handle.stop().await;
+    assert!(matches!(stage.handle.status().state, State::Stopped));
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(stage.starts(), 1, "stopped by hand, it stays stopped");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_unit_comes_up_when_it_is_restarted_and_not_when_it_is_merely_ensured() {
+    let stage = Stage::set(&[Does::Come], Begin::Held(Reason::Deferred), Policy::default());
+    stage.handle.ensure().await;
+    assert_eq!(stage.starts(), 0);
+    stage.handle.restart().await;
+    assert!(stage.handle.status().ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ensuring_a_unit_that_waits_tries_it_now() {
+    let stage = Stage::plain(&[Does::Fail, Does::Come]);
+    stage.until(|status| matches!(status.state, State::Waiting { .. })).await;
+    let begin = Instant::now();
+    stage.handle.ensure().await;
+    assert!(stage.handle.status().ready().is_some());
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_start_is_a_failure_of_that_unit() {
+    let stage = Stage::plain(&[Does::Panic, Does::Come]);
+    stage.until(|status| matches!(status.state, State::Waiting { .. })).await;
+    assert_eq!(stage.handle.status().last_error, Some(Error::Panicked("cardboard".into())));
+    stage.up().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaving_during_a_start_waits_for_nothing() {
+    let stage = Stage::plain(&[Does::Hang]);
+    stage.seen.hanging.notified().await;
+    stage.handle.end(Duration::ZERO);
+    stage.task.await.unwrap();
+    assert_eq!(stage.seen.lives.load(Ordering::SeqCst), 0);
+}
