@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example embed`
 
+#![expect(clippy::print_stdout, reason = "it is what this program is for")]
+
 use mcp_computer::{Computer, ComputerConfig, ShellMode, ToolProvider, guard};
 use serde_json::json;
 

@@ -24,6 +24,11 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Asks for a sign of life. Cancel safe.
     fn probe(self: Arc<Self>) -> Waiting<()>;
 
+    /// Whether it can still be called. It may have ended a moment before its state says so.
+    fn is_open(&self) -> bool {
+        true
+    }
+
     /// What health says of it.
     fn about(&self) -> About;
 }

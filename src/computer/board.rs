@@ -136,6 +136,11 @@ impl Board {
         self.generation.subscribe()
     }
 
+    /// How often the tools have changed.
+    pub(crate) fn count(&self) -> u64 {
+        *self.generation.borrow()
+    }
+
     pub(super) fn events(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }

@@ -9,6 +9,7 @@ use super::{board::Board, health, status_tool};
 use crate::{
     entry::Face,
     error::{Error, Result},
+    name::namespace_of,
     registry::{Registry, Target},
     source::{Answer, Call, CallContext, Waiting},
     supervisor::{Handle, Status},
@@ -57,10 +58,17 @@ struct Kept {
 }
 
 impl Kept {
+    fn rest(&self) -> Vec<(&str, &RawValue)> {
+        self.rest.iter().map(|(name, value)| (name.as_str(), &**value)).collect()
+    }
+
+    fn borrow<'a>(&'a self, rest: &'a [(&'a str, &'a RawValue)]) -> Params<'a> {
+        Params { arguments: self.arguments.as_deref(), meta: self.meta.as_deref(), rest }
+    }
+
     fn send(&self, face: &Face, tool: &str, context: CallContext) -> Waiting<Answer> {
-        let rest: Vec<(&str, &RawValue)> = self.rest.iter().map(|(name, value)| (name.as_str(), &**value)).collect();
-        let params = Params { arguments: self.arguments.as_deref(), meta: self.meta.as_deref(), rest: &rest };
-        face.clone().call(params.call(tool), context)
+        let rest = self.rest();
+        face.clone().call(self.borrow(&rest).call(tool), context)
     }
 }
 
@@ -83,9 +91,7 @@ pub(crate) fn call(
     (params, context): (Params<'_>, CallContext),
 ) -> Waiting<Answer> {
     let Some((handle, listed)) = registry.route(name) else {
-        let nearest = registry.own().nearest(name, NEAREST);
-        let error = hidden(board, name).unwrap_or_else(|| Error::UnknownTool { name: name.to_owned(), nearest });
-        return Box::pin(async move { Err(error) });
+        return unlisted(registry, board, name, (params, context));
     };
     if let Some(raw) = params.arguments.filter(|raw| !raw.get().starts_with('{')) {
         let reason = format!("the arguments must be a JSON object, not {}", kind(raw.get()));
@@ -96,9 +102,9 @@ pub(crate) fn call(
     match &listed.route.target {
         Target::Status => status_tool::call(board.clone(), namespace.to_owned(), params.arguments),
         Target::Tool { own_name, repeatable } => {
-            if !repeatable && let Some(face) = handle.status().ready() {
+            if !repeatable && let Some(face) = open(handle) {
                 // The ordinary case: nothing is copied, no task is woken.
-                return face.clone().call(params.call(own_name), context);
+                return face.call(params.call(own_name), context);
             }
             let way = Way {
                 handle: handle.clone(),
@@ -111,20 +117,52 @@ pub(crate) fn call(
     }
 }
 
-/// A tool that is not shown, because its entry is not up.
-fn hidden(board: &Board, name: &str) -> Option<Error> {
-    let (namespace, _) = crate::name::guess(name);
-    let namespace = namespace?;
-    let Some(handle) = board.handle(namespace) else {
-        let not_started = Error::NotReady {
-            namespace: namespace.to_owned(),
-            state: "idle".to_owned(),
-            reason: Some("the Computer has not been started".to_owned()),
-        };
-        return board.recipe(namespace).map(|_| not_started);
+/// The entry's face when it is up and can be called.
+fn open(handle: &Handle<Face>) -> Option<Face> {
+    handle.status().ready().filter(|face| face.is_open()).cloned()
+}
+
+/// A name that is not in the catalog: of an entry that is being brought up, or of nobody.
+fn unlisted(
+    registry: &Registry,
+    board: &Arc<Board>,
+    name: &str,
+    (params, context): (Params<'_>, CallContext),
+) -> Waiting<Answer> {
+    let namespaces: Vec<String> = board.namespaces().iter().map(ToString::to_string).collect();
+    let Some(namespace) = namespace_of(name, &namespaces) else {
+        let unknown = Error::UnknownTool { name: name.to_owned(), nearest: registry.own().nearest(name, NEAREST) };
+        return Box::pin(async { Err(unknown) });
     };
-    let status = handle.status();
-    status.ready().is_none().then(|| not_ready(namespace, &status))
+    let Some(handle) = board.handle(&namespace) else {
+        let reason = Some("the Computer has not been started".to_owned());
+        return Box::pin(async { Err(Error::NotReady { namespace, state: "idle".to_owned(), reason }) });
+    };
+    let (board, name, params) = (board.clone(), name.to_owned(), params.to_owned());
+    Box::pin(async move {
+        ready(&handle, &namespace, &context).await?;
+        // Its tools are known now; the publisher may not have had its turn.
+        board.publish();
+        let registry = board.registry();
+        if registry.route(&name).is_none() {
+            return Err(Error::UnknownTool { nearest: registry.own().nearest(&name, NEAREST), name });
+        }
+        let rest = params.rest();
+        call(&registry, &board, &name, (params.borrow(&rest), context)).await
+    })
+}
+
+/// An entry when it is up; it is waited for.
+async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext) -> Result<Face> {
+    let mut watch = handle.watch();
+    let up = watch.wait_for(|status| status.ready().is_some_and(|face| face.is_open()) || status.is_settled_down());
+    let cancel = context.cancel.clone().unwrap_or_default();
+    let Some(up) = cancel.run_until_cancelled(timeout(PATIENCE, up)).await else { return Err(Error::Cancelled) };
+    match up {
+        Ok(Ok(status)) => status.ready().cloned().ok_or_else(|| not_ready(namespace, &status)),
+        Ok(Err(_)) => Err(Error::NotReady { namespace: namespace.to_owned(), state: "removed".into(), reason: None }),
+        Err(_) => Err(not_ready(namespace, &handle.status())),
+    }
 }
 
 /// Where a call goes that has to wait, or may be sent once more.
@@ -138,41 +176,30 @@ struct Way {
 impl Way {
     fn send(self, params: Kept, context: CallContext) -> Waiting<Answer> {
         // What can go out at once does, before anybody polls.
-        let face = self.handle.status().ready().cloned();
-        let first = face.map(|face| params.send(&face, &self.tool, context.clone()));
+        let first = open(&self.handle).map(|face| params.send(&face, &self.tool, context.clone()));
         Box::pin(async move {
             let first = match first {
                 Some(first) => first,
-                None => params.send(&self.ready().await?, &self.tool, context.clone()),
+                None => {
+                    params.send(&ready(&self.handle, &self.namespace, &context).await?, &self.tool, context.clone())
+                }
             };
             match first.await {
                 // The server died before it answered, and calling twice is like calling once.
                 Err(Error::Ended { .. }) if self.twice => {
-                    let face = self.ready().await?;
+                    let face = ready(&self.handle, &self.namespace, &context).await?;
                     params.send(&face, &self.tool, context).await
                 }
                 outcome => outcome,
             }
         })
     }
-
-    /// The entry when it is up; it is waited for.
-    async fn ready(&self) -> Result<Face> {
-        let mut watch = self.handle.watch();
-        let settled = watch.wait_for(|status| status.ready().is_some() || status.is_settled_down());
-        match timeout(PATIENCE, settled).await {
-            Ok(Ok(status)) => status.ready().cloned().ok_or_else(|| not_ready(&self.namespace, &status)),
-            Ok(Err(_)) => {
-                Err(Error::NotReady { namespace: self.namespace.clone(), state: "removed".into(), reason: None })
-            }
-            Err(_) => Err(not_ready(&self.namespace, &self.handle.status())),
-        }
-    }
 }
 
 fn not_ready(namespace: &str, status: &Status<Face>) -> Error {
-    let reason = health::reason(status);
-    Error::NotReady { namespace: namespace.to_owned(), state: health::state_name(&status.state).to_owned(), reason }
+    let state = health::state_name(&status.state);
+    let reason = health::reason(status).filter(|reason| reason != state);
+    Error::NotReady { namespace: namespace.to_owned(), state: state.to_owned(), reason }
 }
 
 fn kind(json: &str) -> Cow<'_, str> {

@@ -270,6 +270,10 @@ impl Source for Link {
         Box::pin(request::probe(self))
     }
 
+    fn is_open(&self) -> bool {
+        !self.closed.load(Ordering::Acquire) && !self.ended.is_cancelled()
+    }
+
     fn about(&self) -> About {
         let mut about = self.about.read().unwrap_or_else(PoisonError::into_inner).clone();
         about.last_stderr = Some(self.tail().last_lines()).filter(|lines| !lines.is_empty());

@@ -1,6 +1,6 @@
 //! A stdio entry: its process, and the session over its pipes.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -152,7 +152,7 @@ async fn attempt(
 ) -> Result<Server> {
     let line = prepared.secrets.mask(&prepared.resolved.line(&prepared.args)).into_owned();
     let spawned = Process::spawn(prepared.spawn.clone()).await;
-    let (mut process, pipes) = spawned.map_err(|error| refused(&line, &prepared.spawn.program, &error))?;
+    let (mut process, pipes) = spawned.map_err(|error| refused(&line, &prepared.spawn, &error))?;
     let mut session = Session::open(pipes, prepared.options(config));
     session.link().describe(|about| {
         about.pid = Some(process.pid());
@@ -190,7 +190,8 @@ async fn with_status(error: Error, process: &mut Process, link: &Link) -> Error 
     }
 }
 
-fn refused(command: &str, program: &Path, error: &std::io::Error) -> Error {
+fn refused(command: &str, spawn: &Spawn, error: &std::io::Error) -> Error {
+    let (program, cwd) = (&spawn.program, &spawn.cwd);
     let reason = match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             format!(
@@ -198,6 +199,7 @@ fn refused(command: &str, program: &Path, error: &std::io::Error) -> Error {
                 program.display()
             )
         }
+        std::io::ErrorKind::NotFound if !cwd.is_dir() => format!("its `cwd` {} does not exist any more", cwd.display()),
         std::io::ErrorKind::NotFound => format!(
             "{} or the interpreter that its first line names does not exist; install it or name another command",
             program.display()

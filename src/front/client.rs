@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -58,8 +58,8 @@ pub(super) struct Client {
     legacy: bool,
     /// Whether the handshake is complete, so that the client may be told of changes.
     initialized: bool,
-    /// Whether the client has seen a list, so that it can be out of date.
-    listed: Arc<AtomicBool>,
+    /// Which generation of the catalog the client has seen last, counted from one; zero before it has seen any.
+    listed: Arc<AtomicU64>,
     rmcp: Rmcp,
 }
 
@@ -101,7 +101,8 @@ impl Client {
                 () = outbox.emptied(), if crowded => {}
                 Some(()) = changes.next() => {
                     // Who has not listed yet has nothing that could be out of date. The new generation subscribes.
-                    if self.legacy && self.initialized && self.listed.load(Ordering::Acquire) {
+                    let seen = self.listed.load(Ordering::Acquire);
+                    if self.legacy && self.initialized && seen > 0 && seen <= self.computer.board().count() {
                         self.send(message::LIST_CHANGED);
                     }
                 }
@@ -204,10 +205,10 @@ impl Client {
         let (id, era, outbox, computer) = (id.to_owned(), self.era(), self.outbox.clone(), self.computer.clone());
         let listed = self.listed.clone();
         // Only the first list waits: later ones must not stand still because an entry is being brought back.
-        let wait = if listed.load(Ordering::Acquire) { Duration::ZERO } else { computer.config().serve.list_wait };
+        let wait = if listed.load(Ordering::Acquire) > 0 { Duration::ZERO } else { computer.config().serve.list_wait };
         self.begin(id.clone(), async move {
             computer.settled_within(wait).await;
-            listed.store(true, Ordering::Release);
+            listed.store(computer.board().count() + 1, Ordering::Release);
             let registry = computer.board().registry();
             let _ = outbox.send(&message::list(&id, registry.fronts().listed(), era));
         });

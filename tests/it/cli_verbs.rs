@@ -72,7 +72,7 @@ fn a_failed_entry_is_an_error_beside_the_tools_of_the_others() {
 #[test]
 fn tools_fails_when_no_entry_is_up_that_should_be() {
     let scratch = Scratch::entries(json!({ "bad": fake(["--exit-at-once", "7"]) }));
-    scratch.run(["tools", "--json"]).fails_with(1);
+    scratch.run(["tools", "--json"]).exits_with(1);
     let scratch = Scratch::entries(json!({ "later": with(fake::<&str>([]), &json!({ "deferred": true })) }));
     scratch.run(["tools", "--json"]).ok();
 }

@@ -100,7 +100,8 @@ fn variables_files_and_defaults_are_filled_in() {
     });
     let config = json!({ "mcpServers": { "fake": with(fake::<&str>([]), &json!({ "env": env })) } });
     let (home, work) = (scratch.home(), scratch.path("").canonicalize().unwrap());
-    let seen = scratch.config(&config).call("fake__env", &json!({}));
+    let scratch = scratch.config(&config);
+    let seen = scratch.call("fake__env", &json!({}));
     assert_eq!(seen["A"], "first-first");
     assert_eq!(seen["B"], "default");
     assert_eq!(seen["C"], "from a file");
@@ -122,7 +123,7 @@ fn a_missing_variable_degrades_its_entry_alone() {
 #[test]
 fn durations_may_be_numbers_or_text() {
     let entry = with(fake(["--silent"]), &json!({ "connectTimeout": "1s" }));
-    let errors = Scratch::entries(json!({ "slow": entry })).run(["tools", "--json"]).fails_with(1).json();
+    let errors = Scratch::entries(json!({ "slow": entry })).run(["tools", "--json"]).exits_with(1).json();
     assert!(errors["errors"].to_string().contains("1 s"), "{errors}");
 }
 

@@ -19,8 +19,7 @@ fn watched(keys: &Value) -> (Client, PathBuf, Scratch) {
     let file = scratch.path("pids");
     let entry = with(fake(["--pid-file", text(&file)]), keys);
     let scratch = scratch.config(&json!({ "mcpServers": { "fake": entry } }));
-    let mut client = Client::connect(&scratch);
-    client.tools();
+    let client = Client::connect(&scratch);
     (client, file, scratch)
 }
 
@@ -46,7 +45,8 @@ fn a_crashed_entry_comes_back_and_its_tools_were_never_away() {
     // A call waits for it.
     assert_eq!(client.call_text("fake__echo", &json!({ "message": "back" })), "back");
     assert_eq!(pids_in(&file).len(), 2, "it is another process");
-    assert!(client.notifications("notifications/tools/list_changed").is_empty(), "the catalog did not change");
+    // At most the one for the entry that came up after the handshake.
+    assert!(client.notifications("notifications/tools/list_changed").len() <= 1, "the catalog did not change");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{Client, LEGACY, MODERN},
     fake::fake,
+    procs::eventually,
     program::Scratch,
 };
 
@@ -47,10 +48,9 @@ fn a_tool_added_by_a_server_of_each_generation_is_noticed() {
     for version in generations() {
         let scratch = Scratch::entries(json!({ "fake": fake(["--version", version]) }));
         let mut client = Client::connect(&scratch);
-        client.tools();
         client.call("fake__add_tool", &json!({ "name": "fresh" }));
+        eventually("the new tool is there", || client.tools().contains(&"fake__fresh".to_owned()));
         client.wait_for_notifications("notifications/tools/list_changed", 1);
-        assert!(client.tools().contains(&"fake__fresh".to_owned()), "{version}");
     }
 }
 

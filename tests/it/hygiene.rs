@@ -125,8 +125,7 @@ fn a_start_that_is_given_up_leaves_nothing() {
 #[test]
 fn the_daemon_has_a_session_of_its_own_and_so_has_each_server() {
     let (scratch, file) = stubborn();
-    let mut client = Client::connect(&scratch);
-    client.tools();
+    let client = Client::connect(&scratch);
     let server = pids_in(&file)[0];
     let daemon = client.daemon();
     let session = |pid: i32| nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).unwrap().as_raw();

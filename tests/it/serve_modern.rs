@@ -17,7 +17,7 @@ fn one_fake() -> Scratch {
 
 #[test]
 fn discover_tells_what_we_speak_and_who_we_are() {
-    let result = Client::modern(&one_fake()).result("server/discover", json!({}));
+    let result = Client::start_modern(&one_fake()).result("server/discover", json!({}));
     assert!(result["supportedVersions"].as_array().unwrap().contains(&json!(MODERN)), "{result}");
     assert!(result["capabilities"]["tools"].is_object(), "{result}");
     assert_eq!(result["resultType"], "complete", "{result}");
@@ -28,7 +28,7 @@ fn discover_tells_what_we_speak_and_who_we_are() {
 #[test]
 fn discover_may_come_before_initialize_too() {
     let scratch = one_fake();
-    let mut client = Client::modern(&scratch);
+    let mut client = Client::start_modern(&scratch);
     client.result("server/discover", json!({}));
     let result = client.initialize("2025-11-25");
     assert_eq!(result["protocolVersion"], "2025-11-25");
@@ -45,7 +45,7 @@ fn a_request_without_its_meta_is_refused() {
 
 #[test]
 fn an_unknown_generation_in_the_meta_is_refused_with_those_that_we_speak() {
-    let mut client = Client::modern(&one_fake());
+    let mut client = Client::start_modern(&one_fake());
     let meta = json!({ "io.modelcontextprotocol/protocolVersion": "2031-01-01" });
     let answer = client.request("tools/list", json!({ "_meta": meta }));
     assert_eq!(answer["error"]["code"], -32022, "{answer}");
@@ -79,7 +79,6 @@ fn a_listener_is_acknowledged_and_told_of_changes() {
     let acknowledged = client.wait_for_notifications("notifications/subscriptions/acknowledged", 1);
     assert_eq!(acknowledged[0]["_meta"][SUBSCRIPTION], id);
     assert_eq!(acknowledged[0]["notifications"]["toolsListChanged"], true);
-    client.tools();
     client.call("fake__add_tool", &json!({ "name": "fresh" }));
     let changed = client.wait_for_notifications("notifications/tools/list_changed", 1);
     assert_eq!(changed[0]["_meta"][SUBSCRIPTION], id);
@@ -90,7 +89,6 @@ fn a_listener_is_acknowledged_and_told_of_changes() {
 #[test]
 fn who_does_not_listen_is_not_told() {
     let mut client = Client::modern(&one_fake());
-    client.tools();
     client.call("fake__add_tool", &json!({ "name": "fresh" }));
     eventually("the new tool is there", || client.tools().contains(&"fake__fresh".to_owned()));
     assert!(client.notifications("notifications/tools/list_changed").is_empty());
@@ -101,7 +99,6 @@ fn a_listener_that_cancels_is_told_no_more() {
     let mut client = Client::modern(&one_fake());
     let id = client.ask("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
     client.wait_for_notifications("notifications/subscriptions/acknowledged", 1);
-    client.tools();
     client.notify("notifications/cancelled", &json!({ "requestId": id }));
     client.call("fake__add_tool", &json!({ "name": "fresh" }));
     eventually("the new tool is there", || client.tools().contains(&"fake__fresh".to_owned()));
@@ -123,7 +120,6 @@ fn progress_comes_with_the_clients_own_token() {
 fn a_cancelled_call_is_cancelled_at_the_server() {
     for version in ["2025-11-25", MODERN] {
         let mut client = Client::modern(&Scratch::entries(json!({ "fake": fake(["--version", version]) })));
-        client.tools();
         let id = client.ask_tool("fake__hang", &json!({}));
         client.notify("notifications/cancelled", &json!({ "requestId": id }));
         eventually("the server is told", || {

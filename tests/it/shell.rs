@@ -222,7 +222,7 @@ fn a_command_has_the_environment_of_the_users_terminal() {
 #[test]
 fn the_shell_of_the_entry_is_used() {
     let own = shell_with(&json!({ "shell": "/bin/sh" }));
-    let command = json!({ "command": "readlink /proc/$$/exe" });
+    let command = json!({ "command": "readlink /proc/$$/exe; true" });
     let sh = fs::canonicalize("/bin/sh").unwrap();
     assert_eq!(own.call("sh__run_command", &command)["stdout"], format!("{}\n", sh.display()));
     let bash = fs::canonicalize("/bin/bash").unwrap();

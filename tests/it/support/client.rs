@@ -10,6 +10,7 @@ use std::{
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::{
     PATIENCE, procs,
@@ -28,6 +29,7 @@ pub(crate) struct Client {
     heard: Arc<Heard>,
     next_id: u64,
     modern: bool,
+    _directories: Arc<TempDir>,
 }
 
 /// A line on stdout, as text and as JSON.
@@ -57,21 +59,30 @@ impl Client {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let heard = Arc::new(Heard::default());
         listen(child.stdout.take().unwrap(), child.stderr.take().unwrap(), &heard);
-        Self { stdin: child.stdin.take(), child, heard, next_id: 1, modern: false }
+        Self { stdin: child.stdin.take(), child, heard, next_id: 1, modern: false, _directories: scratch.keep() }
     }
 
-    /// Starts the program and shakes hands as a client of 2025-11-25.
+    /// Starts the program, shakes hands as a client of 2025-11-25, and lists the tools, so that the entries are up.
     #[track_caller]
     pub(crate) fn connect(scratch: &Scratch) -> Self {
         let mut client = Self::start(scratch);
         client.initialize("2025-11-25");
+        client.tools();
         client
     }
 
-    /// Starts the program as a client of 2026-07-28, which needs no handshake.
-    pub(crate) fn modern(scratch: &Scratch) -> Self {
+    /// Starts the program as a client of 2026-07-28, which needs no handshake, and says nothing yet.
+    pub(crate) fn start_modern(scratch: &Scratch) -> Self {
         let mut client = Self::start(scratch);
         client.modern = true;
+        client
+    }
+
+    /// Starts the program as a client of 2026-07-28 and lists the tools, so that the entries are up.
+    #[track_caller]
+    pub(crate) fn modern(scratch: &Scratch) -> Self {
+        let mut client = Self::start_modern(scratch);
+        client.tools();
         client
     }
 
@@ -139,10 +150,12 @@ impl Client {
         answer["result"].clone()
     }
 
-    /// Calls a tool and waits for its result.
+    /// Calls a tool and waits for its result, which must be no error.
     #[track_caller]
     pub(crate) fn call(&mut self, name: &str, arguments: &Value) -> Value {
-        self.result("tools/call", json!({ "name": name, "arguments": arguments }))
+        let result = self.result("tools/call", json!({ "name": name, "arguments": arguments }));
+        assert_ne!(result["isError"], true, "{name} failed: {result}");
+        result
     }
 
     /// Calls a tool and waits for the text of its result.

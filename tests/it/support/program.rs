@@ -6,7 +6,7 @@ use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -22,7 +22,7 @@ const RUN_LIMIT: Duration = Duration::from_secs(60);
 
 /// A directory to run in, with a home beside it; both go with it.
 pub(crate) struct Scratch {
-    root: TempDir,
+    root: Arc<TempDir>,
     config: Option<PathBuf>,
     variables: Vec<(String, String)>,
 }
@@ -33,7 +33,7 @@ impl Scratch {
         for dir in ["home", "run", "work"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }
-        Self { root, config: None, variables: Vec::new() }
+        Self { root: Arc::new(root), config: None, variables: Vec::new() }
     }
 
     /// A scratch whose config holds these entries.
@@ -70,6 +70,11 @@ impl Scratch {
     /// A path under the working directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.path().join("work").join(name)
+    }
+
+    /// Keeps the directories as long as it is kept.
+    pub(crate) fn keep(&self) -> Arc<TempDir> {
+        Arc::clone(&self.root)
     }
 
     /// The home directory.
