@@ -58,7 +58,7 @@ pub(super) struct Client {
     legacy: bool,
     /// Whether the handshake is complete, so that the client may be told of changes.
     initialized: bool,
-    /// Which generation of the catalog the client has seen last, counted from one; zero before it has seen any.
+    /// Which generation of the catalog the client saw first, counted from one; zero before it has seen any.
     listed: Arc<AtomicU64>,
     rmcp: Rmcp,
 }
@@ -100,7 +100,7 @@ impl Client {
                 },
                 () = outbox.emptied(), if crowded => {}
                 Some(()) = changes.next() => {
-                    // Who has not listed yet has nothing that could be out of date. The new generation subscribes.
+                    // Nobody needs to hear of what was there when he first listed. The new generation subscribes.
                     let seen = self.listed.load(Ordering::Acquire);
                     if self.legacy && self.initialized && seen > 0 && seen <= self.computer.board().count() {
                         self.send(message::LIST_CHANGED);
@@ -208,7 +208,8 @@ impl Client {
         let wait = if listed.load(Ordering::Acquire) > 0 { Duration::ZERO } else { computer.config().serve.list_wait };
         self.begin(id.clone(), async move {
             computer.settled_within(wait).await;
-            listed.store(computer.board().count() + 1, Ordering::Release);
+            let first = computer.board().count() + 1;
+            let _ = listed.compare_exchange(0, first, Ordering::AcqRel, Ordering::Acquire);
             let registry = computer.board().registry();
             let _ = outbox.send(&message::list(&id, registry.fronts().listed(), era));
         });
