@@ -46,7 +46,7 @@ pub use computer::{
 };
 pub use config::{ComputerConfig, EntryConfig, ShellConfig, ShellMode, StdioConfig};
 pub use error::{Error, Result};
-pub use name::{Namespace, join, namespace_of};
+pub use name::{Namespace, join, namespace_of, status_tool};
 pub use process::guard;
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,

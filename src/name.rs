@@ -110,7 +110,7 @@ pub(crate) fn hashed(namespace: &Namespace, tool: &str, limit: usize) -> String 
 }
 
 /// The name of an entry's status tool.
-pub(crate) fn status_tool(namespace: &Namespace) -> String {
+pub fn status_tool(namespace: &Namespace) -> String {
     join(namespace, STATUS)
 }
 
@@ -132,14 +132,14 @@ fn is_plain(c: char) -> bool {
 }
 
 /// Which of the known namespaces a tool's name belongs to, by its beginning.
-pub fn namespace_of(name: &str, known: &[String]) -> Option<String> {
+pub fn namespace_of(name: &str, known: &[Namespace]) -> Option<Namespace> {
     // A name that had to be made to fit begins with `_` before a digit.
-    let matches = |namespace: &&String| {
+    let matches = |namespace: &&Namespace| {
         [name, name.strip_prefix('_').unwrap_or(name)].iter().any(|name| {
-            loosened(name).strip_prefix(&loosened(namespace)).is_some_and(|rest| rest.starts_with(SEPARATOR))
+            loosened(name).strip_prefix(&loosened(namespace.as_str())).is_some_and(|rest| rest.starts_with(SEPARATOR))
         })
     };
-    known.iter().filter(matches).max_by_key(|namespace| namespace.len()).cloned()
+    known.iter().filter(matches).max_by_key(|namespace| namespace.as_str().len()).cloned()
 }
 
 #[cfg(test)]

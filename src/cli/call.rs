@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use mcp_computer::{CallContext, Error};
+use mcp_computer::{CallContext, Error, Namespace};
 use serde_json::{Value, value::RawValue};
 
 use super::{ConfigArg, FAILED, Usage, answer, machine, paint, tools};
@@ -27,11 +27,16 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let arguments = arguments(args.arguments.as_deref())?;
     let mut config = machine::load(&args.config)?;
-    let known: Vec<String> = config.entries.iter().map(|(name, _)| name.to_string()).collect();
+    let known: Vec<Namespace> = config.entries.iter().map(|(name, _)| name.clone()).collect();
     let Some(namespace) = mcp_computer::namespace_of(&args.name, &known) else {
         return Err(Usage::because(nowhere(&args.name, &known)));
     };
-    tools::only(&mut config, &namespace)?;
+    if args.name == mcp_computer::status_tool(&namespace) {
+        // Whoever asks how a deferred entry is does not want it up for that.
+        tools::keep(&mut config, namespace.as_str())?;
+    } else {
+        tools::only(&mut config, namespace.as_str())?;
+    }
     machine::with(config, |computer, errors| async move {
         match computer.call_raw(&args.name, Some(&arguments), CallContext::default()).await {
             Ok(result) => {
@@ -88,11 +93,12 @@ fn arguments(given: Option<&str>) -> anyhow::Result<Box<RawValue>> {
     }
 }
 
-fn nowhere(name: &str, known: &[String]) -> String {
-    let known = if known.is_empty() {
+fn nowhere(name: &str, known: &[Namespace]) -> String {
+    let names: Vec<&str> = known.iter().map(Namespace::as_str).collect();
+    let known = if names.is_empty() {
         "there are no entries".to_owned()
     } else {
-        format!("the entries are: {}", known.join(", "))
+        format!("the entries are: {}", names.join(", "))
     };
     format!("unknown tool `{name}`: its name must begin with an entry and `__`, as `computer tools` shows it; {known}")
 }

@@ -36,15 +36,22 @@ fn table(health: &ComputerHealth) -> String {
     for (line, entry) in lines.iter_mut().skip(1).zip(&health.entries) {
         // Painted after they were aligned: what paints takes no room.
         let rest: String = line.chars().skip(1).collect();
-        *line = format!("{}{rest}", paint::mark(entry.healthy, colour));
+        let mark = if is_wanted(entry) { paint::mark(entry.healthy, colour) } else { "○".to_owned() };
+        *line = format!("{mark}{rest}");
         for said in said_of(entry) {
             line.push_str("\n   ");
             line.push_str(&said.replace('\n', "\n   "));
         }
     }
     let state = if health.healthy { "healthy" } else { "unhealthy" };
-    lines.push(format!("{state}, {} tools, guard: {}", health.total_tools, health.guard));
+    let tools = if health.total_tools == 1 { "tool" } else { "tools" };
+    lines.push(format!("{state}, {} {tools}, guard: {}", health.total_tools, health.guard));
     lines.join("\n")
+}
+
+/// Whether it should be up.
+fn is_wanted(entry: &EntryHealth) -> bool {
+    !matches!(entry.state, "deferred" | "stopped" | "disabled")
 }
 
 fn row(entry: &EntryHealth) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! `computer tools`: the tools as an agent sees them.
 
-use mcp_computer::Computer;
+use mcp_computer::{Computer, ComputerConfig};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -44,11 +44,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     .await
 }
 
-/// Keeps one entry, and wants it up.
-pub(super) fn only(config: &mut mcp_computer::ComputerConfig, namespace: &str) -> anyhow::Result<()> {
+/// Keeps one entry.
+pub(super) fn keep(config: &mut ComputerConfig, namespace: &str) -> anyhow::Result<()> {
     let known: Vec<String> = config.entries.iter().map(|(name, _)| name.to_string()).collect();
     config.entries.retain(|(name, _)| name.as_str() == namespace);
-    let Some((_, entry)) = config.entries.first_mut() else {
+    let Some((_, entry)) = config.entries.first() else {
         let name = namespace.to_owned();
         let error = match namespace.parse::<mcp_computer::Namespace>() {
             Ok(_) => mcp_computer::Error::UnknownNamespace { name, known },
@@ -59,7 +59,13 @@ pub(super) fn only(config: &mut mcp_computer::ComputerConfig, namespace: &str) -
     if entry.disabled {
         return Err(anyhow::anyhow!("entry `{namespace}` is disabled by the config; remove `disabled` to use it"));
     }
-    entry.deferred = false;
+    Ok(())
+}
+
+/// Keeps one entry, and wants it up.
+pub(super) fn only(config: &mut ComputerConfig, namespace: &str) -> anyhow::Result<()> {
+    keep(config, namespace)?;
+    config.entries.iter_mut().for_each(|(_, entry)| entry.deferred = false);
     Ok(())
 }
 

@@ -129,18 +129,19 @@ fn unlisted(
     name: &str,
     (params, context): (Params<'_>, CallContext),
 ) -> Waiting<Answer> {
-    let namespaces: Vec<String> = board.namespaces().iter().map(ToString::to_string).collect();
-    let Some(namespace) = namespace_of(name, &namespaces) else {
+    let Some(namespace) = namespace_of(name, &board.namespaces()) else {
         let unknown = Error::UnknownTool { name: name.to_owned(), nearest: registry.own().nearest(name, NEAREST) };
         return Box::pin(async { Err(unknown) });
     };
-    let Some(handle) = board.handle(&namespace) else {
+    let Some(handle) = board.handle(namespace.as_str()) else {
         let reason = Some("the Computer has not been started".to_owned());
-        return Box::pin(async { Err(Error::NotReady { namespace, state: "idle".to_owned(), reason }) });
+        return Box::pin(async move {
+            Err(Error::NotReady { namespace: namespace.to_string(), state: "idle".to_owned(), reason })
+        });
     };
     let (board, name, params) = (board.clone(), name.to_owned(), params.to_owned());
     Box::pin(async move {
-        ready(&handle, &namespace, &context).await?;
+        ready(&handle, namespace.as_str(), &context).await?;
         // Its tools are known now; the publisher may not have had its turn.
         board.publish();
         let registry = board.registry();
