@@ -130,8 +130,9 @@ impl Computer {
 
     /// Calls a tool by its whole name, and returns what an agent gets.
     ///
-    /// A result that says that the tool failed becomes `{ "error": … }`; see `spec` of the handler's value in the
-    /// README. Dropping the future takes the call back.
+    /// That is the structured content of the result if there is one, else its text (parsed when it is a JSON object,
+    /// list or number), else its parts; `{ "error": … }` for a result that says that the tool failed. Dropping the
+    /// future takes the call back.
     ///
     /// # Errors
     /// The tool is unknown, the arguments are no object, the entry is not up or died, or the server refused.

@@ -140,8 +140,11 @@ impl<F: Clone> Handle<F> {
     }
 
     /// Makes the supervisor leave, with `grace` for the unit. Its task ends when nothing of the unit is left.
+    ///
+    /// Who asks again can only shorten the grace.
     pub(crate) fn end(&self, grace: Duration) {
-        self.end.grace.send_replace(grace);
+        let asked = self.end.token.is_cancelled();
+        self.end.grace.send_modify(|current| *current = if asked { grace.min(*current) } else { grace });
         self.end.token.cancel();
     }
 

@@ -207,8 +207,18 @@ impl Computer {
             let policy = slot.recipe.policy();
             let (handle, supervised) = supervisor::supervise(Entry::new(Recipe::clone(&slot.recipe)), policy, begin);
             let following = follow(board, namespace.clone(), handle.clone());
+            let (stop, leaving) = (run.stop.clone(), handle.clone());
             let task = run.tasks.spawn(async move {
-                tokio::join!(supervised, following);
+                let deserted = async {
+                    // Nobody holds the Computer any more; after a `stop` this is told already and changes nothing.
+                    stop.cancelled().await;
+                    leaving.end(GRACE);
+                    std::future::pending::<()>().await;
+                };
+                tokio::select! {
+                    _ = futures_util::future::join(supervised, following) => {}
+                    () = deserted => {}
+                }
             });
             slot.live = Some(Supervised { handle, task });
         });
