@@ -65,6 +65,8 @@ struct Inner {
     settings: ComputerConfig,
     /// The tasks of the current run; none before `start` and after `stop`.
     run: Mutex<Option<Run>>,
+    /// The tasks of the run that was stopped last: whoever stops meanwhile waits for them too.
+    ending: Mutex<Option<TaskTracker>>,
     meter: health::Meter,
     /// What several callers want at the same time is done once.
     ready: health::Once<EnsureReady>,
@@ -111,6 +113,7 @@ impl Computer {
             board,
             settings: config,
             run: Mutex::default(),
+            ending: Mutex::default(),
             meter: Arc::default(),
             ready: health::Once::default(),
             retry: health::Once::default(),

@@ -13,7 +13,7 @@ use crate::{
     entry::Face,
     name::Namespace,
     source::ToolList,
-    supervisor::{Handle, State, Status},
+    supervisor::{Handle, Reason, State, Status},
 };
 
 /// What the registry is built from, one for each entry.
@@ -108,14 +108,16 @@ fn tools(status: &Status<Face>) -> Arc<ToolList> {
 
 fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {
     match when {
-        StatusTools::Always => true,
+        StatusTools::Always => !matches!(status.state, State::Held(Reason::Disabled)),
         StatusTools::Never => false,
         StatusTools::Degraded => match &status.state {
-            State::Failed(_) | State::Stopped | State::Held(_) => true,
+            State::Failed(_) | State::Stopped | State::Held(Reason::Deferred) => true,
+
             State::Waiting { .. } => !status.was_up,
             // Between two failed attempts the catalog must not flicker.
             State::Starting { .. } => !status.was_up && status.last_error.is_some(),
-            State::Idle | State::Ready(_) => false,
+            // What the user switched off is no business of an agent's.
+            State::Idle | State::Ready(_) | State::Held(Reason::Disabled) => false,
         },
     }
 }

@@ -90,8 +90,14 @@ impl Computer {
 
     /// [`stop`](Self::stop), with less time for the entries to leave in order.
     pub async fn stop_within(&self, grace: Duration) {
-        let run = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(run) = run else { return };
+        let run = self.take_run();
+        let Some(run) = run else {
+            let ending = self.inner.ending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(tasks) = ending {
+                tasks.wait().await;
+            }
+            return;
+        };
         let board = &self.inner.board;
         let live: Vec<Supervised> = board
             .namespaces()
@@ -102,9 +108,17 @@ impl Computer {
             live.handle.end(grace);
         }
         run.stop.cancel();
-        run.tasks.close();
         run.tasks.wait().await;
         board.publish();
+    }
+
+    /// The current run, which is over from now on.
+    fn take_run(&self) -> Option<Run> {
+        let mut ending = self.inner.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        run.tasks.close();
+        *ending = Some(run.tasks.clone());
+        Some(run)
     }
 
     /// Adds an entry, and connects it unless it is deferred or the Computer does not run.
@@ -146,11 +160,14 @@ impl Computer {
     /// Closes what is there and connects anew; brings up what is deferred, stopped or failed. Returns its health.
     ///
     /// # Errors
-    /// [`UnknownNamespace`](Error::UnknownNamespace). That it cannot be connected is told by its health.
+    /// [`UnknownNamespace`](Error::UnknownNamespace), and [`NotReady`](Error::NotReady) before `start` and for an entry
+    /// that the configuration disables. That it cannot be connected is told by its health.
     pub async fn restart_entry(&self, namespace: &str) -> Result<EntryHealth> {
         let handle = self.driven(namespace)?;
         handle.restart().await;
         self.inner.board.publish();
+        // It may have been removed meanwhile.
+        self.known(namespace)?;
         Ok(health::one(&self.inner.board, namespace))
     }
 
@@ -181,18 +198,23 @@ impl Computer {
         board.namespaces().into_iter().filter_map(|name| Some((name.clone(), board.handle(name.as_str())?))).collect()
     }
 
-    /// What drives an entry. Before `start`, a supervisor that holds it is put in place.
+    /// What drives an entry that may be driven.
     fn driven(&self, namespace: &str) -> Result<Handle<Face>> {
-        let board = &self.inner.board;
-        if board.recipe(namespace).is_none() {
-            return Err(Error::UnknownNamespace { name: namespace.to_owned(), known: self.entries() });
-        }
-        let not_started = || Error::NotReady {
+        let recipe = self.known(namespace)?;
+        let not_ready = |state: &str, reason: &str| Error::NotReady {
             namespace: namespace.to_owned(),
-            state: "idle".to_owned(),
-            reason: Some("the Computer has not been started".to_owned()),
+            state: state.to_owned(),
+            reason: Some(reason.to_owned()),
         };
-        board.handle(namespace).ok_or_else(not_started)
+        if recipe.config.disabled {
+            return Err(not_ready("disabled", "the configuration switches it off"));
+        }
+        self.inner.board.handle(namespace).ok_or_else(|| not_ready("idle", "the Computer has not been started"))
+    }
+
+    fn known(&self, namespace: &str) -> Result<Arc<Recipe>> {
+        let unknown = || Error::UnknownNamespace { name: namespace.to_owned(), known: self.entries() };
+        self.inner.board.recipe(namespace).ok_or_else(unknown)
     }
 
     /// Puts a supervisor over an entry.

@@ -1,39 +1,47 @@
 //! A mark that a process's descendants inherit and practically cannot lose.
 //!
 //! A process that double-forks, calls `setsid` and clears its environment has cut every ordinary tie to whoever started
-//! it. Its resource limits it keeps. The soft limit of bytes in POSIX message queues is one that hardly any program
-//! looks at; lowered by a number of ours, out of some 800,000, it is the mark. It is inherited over fork and exec, and
-//! anybody's can be read without rights beyond the same user.
+//! it. Its resource limits it keeps, over fork and exec. The limit of processor time without a blocking call holds for
+//! real-time scheduling alone and is set by hardly any program; a value of ours in it, beyond a hundred thousand years,
+//! limits nothing and is the mark. Anybody's can be read without rights beyond the same user.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     process,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// The mark of one spawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark(u32);
+pub(super) struct Mark(u64);
 
-const COUNTER_BITS: u32 = 10;
-const NONCE_BITS: u32 = 9;
+/// What all marks begin with.
+const PREFIX: u64 = 0x4d43;
+const COUNTER_BITS: u32 = 20;
+const NONCE_BITS: u32 = 28;
+
+/// Tells the marks of hosts apart that run side by side.
+static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(process::id()) & ((1 << NONCE_BITS) - 1));
 
 impl Mark {
     /// The next mark of this process.
     pub(super) fn next() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let counter = COUNTER.fetch_add(1, Ordering::Relaxed) % (1 << COUNTER_BITS);
-        Self(nonce() << COUNTER_BITS | counter)
+        let counter = u64::from(COUNTER.fetch_add(1, Ordering::Relaxed) % (1 << COUNTER_BITS));
+        Self(PREFIX << (NONCE_BITS + COUNTER_BITS) | *NONCE << COUNTER_BITS | counter)
     }
 
     /// Whether the mark is one that this process gave.
     pub(super) fn is_ours(self) -> bool {
-        self.0 >> COUNTER_BITS == nonce()
+        self.0 >> COUNTER_BITS == PREFIX << NONCE_BITS | *NONCE
     }
-}
 
-/// Tells the marks of hosts apart that run side by side.
-fn nonce() -> u32 {
-    process::id().wrapping_mul(2_654_435_761) >> (32 - NONCE_BITS)
+    fn from_limit(limit: u64) -> Option<Self> {
+        (limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX).then_some(Self(limit))
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -46,25 +54,21 @@ mod linux {
 
     use super::Mark;
 
-    /// The kernel's default, which nearly every process has. Marks count down from it.
-    const BASE: u64 = 819_200;
-
     impl Mark {
         /// Marks the calling process. Async-signal-safe, for use between fork and exec.
         pub(in crate::process) fn apply(self) -> io::Result<()> {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: `limit` is a valid place for one `rlimit`, and outlives the call.
-            if unsafe { libc::getrlimit(libc::RLIMIT_MSGQUEUE, &raw mut limit) } != 0 {
+            if unsafe { libc::getrlimit(libc::RLIMIT_RTTIME, &raw mut limit) } != 0 {
                 return Err(io::Error::last_os_error());
             }
-            let value = BASE - 1 - u64::from(self.0);
-            if limit.rlim_max < value {
+            if limit.rlim_max < self.0 {
                 // An administrator lowered it: go without. The session and the tree are still there.
                 return Ok(());
             }
-            limit.rlim_cur = value;
+            limit.rlim_cur = self.0;
             // SAFETY: `limit` is a valid `rlimit`, only read by the call.
-            if unsafe { libc::setrlimit(libc::RLIMIT_MSGQUEUE, &raw const limit) } != 0 {
+            if unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit) } != 0 {
                 return Err(io::Error::last_os_error());
             }
             Ok(())
@@ -75,12 +79,29 @@ mod linux {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
             let pid = i32::try_from(pid).ok()?;
             // SAFETY: `limit` is a valid place for one `rlimit`; with no new limit given the call changes nothing.
-            let result = unsafe { libc::prlimit(pid, libc::RLIMIT_MSGQUEUE, ptr::null(), &raw mut limit) };
-            if result != 0 || limit.rlim_cur >= BASE {
-                return None;
-            }
-            let distance = u32::try_from(BASE - 1 - limit.rlim_cur).ok()?;
-            (distance < 1 << (super::COUNTER_BITS + super::NONCE_BITS)).then_some(Self(distance))
+            let result = unsafe { libc::prlimit(pid, libc::RLIMIT_RTTIME, ptr::null(), &raw mut limit) };
+            if result == 0 { Self::from_limit(limit.rlim_cur) } else { None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mark_is_another_and_all_are_known_as_ours() {
+        let (a, b) = (Mark::next(), Mark::next());
+        assert_ne!(a, b);
+        assert!(a.is_ours() && b.is_ours());
+        assert_eq!(Mark::from_limit(a.0), Some(a));
+        assert!(!Mark(a.0 ^ 1 << COUNTER_BITS).is_ours());
+    }
+
+    #[test]
+    fn an_ordinary_limit_is_no_mark() {
+        for limit in [0, 200_000, u64::MAX, u64::MAX >> 1] {
+            assert_eq!(Mark::from_limit(limit), None);
         }
     }
 }

@@ -102,11 +102,8 @@ mod platform {
     /// ourselves, never the guard.
     fn living(is_seed: impl Fn(&Entry) -> bool, is_meant: impl Fn(Mark) -> bool) -> Vec<u32> {
         let all = all();
-        let beneath_guard = guard::pid().map(|guard| closure(&all, |entry| entry.parent == guard));
-        // Marks are drawn from a small space: with a guard they count only beneath it, where everything is ours.
-        let ours = |entry: &Entry| beneath_guard.as_ref().is_none_or(|beneath| beneath.contains(&entry.pid));
         let marked = |entry: &Entry| Mark::of(entry.pid).is_some_and(&is_meant);
-        let mut found = closure(&all, |entry| is_seed(entry) || (ours(entry) && marked(entry)));
+        let mut found = closure(&all, |entry| is_seed(entry) || marked(entry));
         found.remove(&std::process::id());
         guard::pid().map(|guard| found.remove(&guard));
         all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect()

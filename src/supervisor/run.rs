@@ -109,6 +109,8 @@ impl<U: Unit> Supervisor<U> {
                     Some(Command::Ensure(reply)) => done.push(reply),
                     Some(Command::Stop(reply)) => {
                         cancel.cancel();
+                        // Whoever asked before is overtaken: the last word holds.
+                        stopped.append(queued);
                         stopped.push(reply);
                     }
                     None => end.token.cancel(),

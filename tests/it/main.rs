@@ -12,6 +12,18 @@ mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
 mod house; // the walls of DESIGN.md
 mod hygiene; // nothing is left behind, whoever is killed
+mod lib_calls; // calls in this process: values, clocks, progress, cancellation
+mod lib_crash; // an entry that ends by itself
+mod lib_discovery; // how tools are found and named
+mod lib_entries; // entries that come, go, stop and restart
+mod lib_environment; // what a child inherits from the process that embeds the library
+mod lib_health; // health and what mends it
+mod lib_hygiene; // nothing is left behind, without a guard
+mod lib_lifecycle; // starting and stopping a Computer
+mod lib_provider; // what a host plugs into a server SDK
+mod lib_secrets; // values that must not be seen, and how they are filled in
+mod lib_shell; // run_command in this process
+mod lib_status_tool; // what an agent learns of an entry that is not up
 mod real_servers; // servers and a client that others wrote
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
