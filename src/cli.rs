@@ -69,8 +69,9 @@ impl Args {
 
 /// The runtime on which everything runs.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
-    // Two threads pass on all that a machine's servers say; more would cost memory and wake-ups.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One thread passes on all that a machine's servers say: handing a message to another costs more than passing it
+    // on. What blocks goes to threads of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.map_err(|error| complain(&format!("the runtime cannot be started: {error}"), FAILED))
 }
 

@@ -1,5 +1,6 @@
 //! Sessions with MCP servers. Nobody outside asks how a server is reached.
 
+mod clock;
 mod handshake;
 mod link;
 mod listing;
@@ -69,6 +70,7 @@ impl Session {
         tasks.spawn(stop.clone().run_until_cancelled_owned(reader::read(link.clone(), stdout)));
         tasks.spawn(stop.clone().run_until_cancelled_owned(tail.follow(stderr)));
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move { outbox.drain().await }));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(clock::keep(link.clone())));
         link.keep_inbound(inbound);
         Self { link, running: None, tasks, stop, refresh: None }
     }

@@ -4,6 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
+use tokio_util::task::TaskTracker;
+
 fn main() -> ExitCode {
     // Before anything else, a thread above all: it forks.
     mcp_computer::guard::enter();
@@ -12,7 +14,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     cli::log(&args);
-    let code = runtime.block_on(cli::run(args));
+    // In a task, where the messages are: the main thread only waits.
+    let code = runtime.block_on(async { TaskTracker::new().spawn(cli::run(args)).await }).unwrap_or(ExitCode::FAILURE);
     // A thread that reads our stdin may never come back.
     runtime.shutdown_background();
     code

@@ -105,9 +105,8 @@ impl Process {
         let patience = if grace > Duration::from_secs(1) { grace * 2 / 5 } else { Duration::ZERO };
         let mut status = timeout(patience, self.exited()).await.ok().flatten();
         if !grace.is_zero() {
-            self.signal(tree::Signal::Term);
-            let gone = self.until_gone(begin + grace);
-            gone.await;
+            self.terminate().await;
+            self.until_gone(begin + grace).await;
         }
         self.kill().await;
         if let Some(mut child) = self.child.take() {
@@ -120,7 +119,7 @@ impl Process {
     /// Kills in rounds until nothing of the process lives: a round can race with a fork, two in a row cannot.
     pub(crate) async fn kill(&mut self) {
         let limit = Instant::now() + KILL_LIMIT;
-        while self.signal(tree::Signal::Kill) > 0 {
+        while self.signal(tree::Signal::Kill).await > 0 {
             if Instant::now() >= limit {
                 tracing::warn!(pid = self.pid, "some processes of an entry do not die; they are left to the guard");
                 return;
@@ -130,26 +129,30 @@ impl Process {
     }
 
     /// The living members of the process's tree, itself included.
-    pub(crate) fn members(&self) -> Vec<u32> {
-        tree::members(self.pid, self.mark)
+    pub(crate) async fn members(&self) -> Vec<u32> {
+        let (pid, mark) = (self.pid, self.mark);
+        // It reads about every process of the system.
+        blocking(move || tree::members(pid, mark)).await.unwrap_or_default()
     }
 
     /// Sends TERM to all of it.
-    pub(crate) fn terminate(&self) {
-        self.signal(tree::Signal::Term);
+    pub(crate) async fn terminate(&self) {
+        self.signal(tree::Signal::Term).await;
     }
 
     /// Returns when nothing but zombies is left of it, or at `limit`.
     pub(crate) async fn until_gone(&self, limit: Instant) {
         let mut pause = LOOK;
-        while !self.members().is_empty() && Instant::now() < limit {
-            sleep(pause.min(limit - Instant::now())).await;
+        while !self.members().await.is_empty() && Instant::now() < limit {
+            sleep(pause.min(limit.saturating_duration_since(Instant::now()))).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
 
-    fn signal(&self, signal: tree::Signal) -> usize {
-        tree::signal(self.pid, self.mark, signal)
+    async fn signal(&self, signal: tree::Signal) -> usize {
+        let (pid, mark) = (self.pid, self.mark);
+        // A runtime that is being shut down does nothing for us any more.
+        blocking(move || tree::signal(pid, mark, signal)).await.unwrap_or_else(|| tree::signal(pid, mark, signal))
     }
 }
 

@@ -77,8 +77,8 @@ impl Computer {
     pub(crate) async fn settled_within(&self, limit: Duration) {
         if !limit.is_zero() {
             let _ = tokio::time::timeout(limit, self.settled()).await;
+            self.inner.board.publish();
         }
-        self.inner.board.publish();
     }
 
     /// Closes all connections and ends all that was started. Returns when the processes are gone.

@@ -18,7 +18,11 @@ use tokio::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Options, Tail, request};
+use super::{
+    Options, Tail,
+    clock::{self, Clock},
+    request,
+};
 use crate::{
     error::{Error, Result},
     source::{About, Answer, Call, CallContext, Sink, Source, ToolList, Waiting},
@@ -37,6 +41,9 @@ pub(crate) struct Link {
     tools: RwLock<Arc<ToolList>>,
     /// What every request must say of us, from 2026-07-28 on: members of `_meta`, without braces.
     modern_meta: RwLock<Option<Arc<str>>>,
+    /// Whether the clocks are being kept.
+    timing: AtomicBool,
+    clock_call: Notify,
     changed: AtomicBool,
     woken: Notify,
     ended: CancellationToken,
@@ -56,6 +63,8 @@ pub(super) struct Pending {
     pub(super) progress: Option<Sink>,
     pub(super) log: Option<Sink>,
     pub(super) touched: Instant,
+    /// For a call: others are timed by whoever waits.
+    pub(super) clock: Option<Clock>,
 }
 
 /// What is odd about the server.
@@ -81,6 +90,8 @@ impl Link {
             waiting: Mutex::default(),
             tools: RwLock::default(),
             modern_meta: RwLock::default(),
+            timing: AtomicBool::new(false),
+            clock_call: Notify::new(),
             changed: AtomicBool::new(false),
             woken: Notify::new(),
             ended: CancellationToken::new(),
@@ -138,11 +149,20 @@ impl Link {
     }
 
     /// Registers somebody who waits, and returns the number under which the answer comes.
-    pub(super) fn expect(&self, context: &CallContext) -> Result<(u64, oneshot::Receiver<Result<Answer>>)> {
+    pub(super) fn expect(
+        &self,
+        context: &CallContext,
+        clock: Option<Clock>,
+    ) -> Result<(u64, oneshot::Receiver<Result<Answer>>)> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let (progress, log) = (context.progress.clone(), context.log.clone());
-        lock(&self.waiting).insert(id, Pending { reply, progress, log, touched: Instant::now() });
+        let touched = clock.as_ref().map_or_else(Instant::now, |clock| clock.begin);
+        let timed = clock.is_some();
+        lock(&self.waiting).insert(id, Pending { reply, progress, log, touched, clock });
+        if timed && !self.timing.swap(true, Ordering::AcqRel) {
+            self.clock_call.notify_one();
+        }
         if self.closed.load(Ordering::Acquire) {
             self.forget(id);
             return Err(self.gone());
@@ -159,9 +179,26 @@ impl Link {
         self.about.read().unwrap_or_else(PoisonError::into_inner).protocol.is_some()
     }
 
-    /// When the server was heard of last in this matter.
-    pub(super) fn touched(&self, id: u64) -> Option<Instant> {
-        lock(&self.waiting).get(&id).map(|pending| pending.touched)
+    /// Returns when there is a call whose time has to be kept. Cancel safe.
+    pub(super) fn clock_wanted(&self) -> impl Future<Output = ()> + '_ {
+        self.clock_call.notified()
+    }
+
+    /// Gives up what has taken too long; false when there is nothing left whose time has to be kept.
+    pub(super) fn expire(&self, now: Instant) -> bool {
+        // Said before it is looked at: a call that comes in between asks for the clock again.
+        self.timing.store(false, Ordering::Release);
+        let mut waiting = lock(&self.waiting);
+        let judged = waiting.iter().filter_map(|(id, pending)| Some((*id, clock::judge(pending, &self.options, now)?)));
+        let over: Vec<(u64, Error)> = judged.collect();
+        let over = over.into_iter().filter_map(|(id, error)| Some((id, waiting.remove(&id)?, error))).collect();
+        let more = waiting.values().any(|pending| pending.clock.is_some());
+        if more {
+            self.timing.store(true, Ordering::Release);
+        }
+        drop(waiting);
+        clock::give_up(self, over);
+        more
     }
 
     /// Notes a sign of life and returns where the caller wants to hear of it.

@@ -5,10 +5,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 use serde_json::value::RawValue;
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    clock::Clock,
     link::{Link, one_line},
     reader::PREFIX,
 };
@@ -31,12 +33,13 @@ const OF_THE_CONNECTION: [&str; 4] = [
 
 /// Sends a call; the future waits for its answer.
 pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
-    let sent = link.expect(&context).and_then(|(id, reply)| {
+    let clock = Clock { tool: call.tool.to_owned(), begin: Instant::now() };
+    let sent = link.expect(&context, Some(clock)).and_then(|(id, reply)| {
         let wait = Wait { link: link.clone(), id, armed: true };
         link.send(line_of_call(link, id, call).as_bytes()).map(|()| (wait, reply))
     });
     match sent {
-        Ok((wait, reply)) => Box::pin(wait_for(wait, reply, context, call.tool.to_owned())),
+        Ok((wait, reply)) => Box::pin(wait_for(wait, reply, context.cancel)),
         Err(error) => Box::pin(async move { Err(error) }),
     }
 }
@@ -48,7 +51,7 @@ pub(super) fn request(
     params: &str,
     limit: Duration,
 ) -> impl Future<Output = Result<Answer>> + Send + use<> {
-    let sent = link.expect(&CallContext::default()).and_then(|(id, reply)| {
+    let sent = link.expect(&CallContext::default(), None).and_then(|(id, reply)| {
         let wait = Wait { link: link.clone(), id, armed: true };
         let meta = link.modern_meta().map(|members| format!("\"_meta\":{{{members}}}"));
         let params: Vec<&str> =
@@ -88,49 +91,18 @@ pub(super) async fn probe(link: Arc<Link>) -> Result<()> {
     }
 }
 
-/// Waits for the answer of a call, within its clocks.
+/// Waits for the answer of a call. Its clocks are kept elsewhere: see [`clock`](super::clock).
 async fn wait_for(
     mut wait: Wait,
-    mut reply: oneshot::Receiver<Result<Answer>>,
-    context: CallContext,
-    tool: String,
+    reply: oneshot::Receiver<Result<Answer>>,
+    cancel: Option<CancellationToken>,
 ) -> Result<Answer> {
-    let link = wait.link.clone();
-    let options = link.options();
-    let begin = Instant::now();
-    let total = begin + options.max_call_time;
-    let mut idle = begin + options.call_timeout;
-    let cancelled = async {
-        match &context.cancel {
-            Some(token) => token.cancelled().await,
-            None => std::future::pending().await,
-        }
+    let answer = match cancel {
+        Some(cancel) => cancel.run_until_cancelled(reply).await.ok_or(Error::Cancelled)?,
+        None => reply.await,
     };
-    tokio::pin!(cancelled);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut reply => {
-                wait.armed = false;
-                let answer = answer.unwrap_or(Err(Error::Cancelled));
-                return answer.map_err(|error| options.secrets.mask_error(error));
-            }
-            () = &mut cancelled => return Err(Error::Cancelled),
-            () = sleep_until(idle.min(total)) => {
-                if let Some(touched) = wait.link.touched(wait.id) {
-                    idle = touched + options.call_timeout;
-                }
-                let now = Instant::now();
-                if now >= total || now >= idle {
-                    let silent = now < total;
-                    let after = if silent { options.call_timeout } else { options.max_call_time };
-                    let cure = if silent { "raise `callTimeout` if it needs longer" } else { "raise `maxCallTime` if it needs longer" };
-                    let (act, cure) = (format!("calling `{tool}`"), cure.to_owned());
-                    return Err(Error::Timeout { act, after, silent, cure, stderr: wait.link.tail().last_lines() });
-                }
-            }
-        }
-    }
+    wait.armed = false;
+    answer.unwrap_or(Err(Error::Cancelled)).map_err(|error| wait.link.options().secrets.mask_error(error))
 }
 
 /// Somebody who waits. When it is dropped without an answer, the server is told that nobody waits any more.
@@ -143,14 +115,18 @@ struct Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         if self.armed && self.link.forget(self.id).is_some() {
-            let line = format!(
-                "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":\"{PREFIX}{}\",\"reason\":\"the caller no longer waits\"}}}}\n",
-                self.id
-            );
-            // A server that cannot be told any more has other worries.
-            let _ = self.link.send(line.as_bytes());
+            tell_cancelled(&self.link, self.id, "the caller no longer waits");
         }
     }
+}
+
+/// Tells the server that nobody waits for that answer any more.
+pub(super) fn tell_cancelled(link: &Link, id: u64, reason: &str) {
+    let line = format!(
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":\"{PREFIX}{id}\",\"reason\":\"{reason}\"}}}}\n"
+    );
+    // A server that cannot be told any more has other worries.
+    let _ = link.send(line.as_bytes());
 }
 
 /// The request as it goes over the wire.

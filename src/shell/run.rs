@@ -87,7 +87,7 @@ impl Command {
         let outcome = self.wait(&mut process, &mut streams, begin).await;
         let end = match outcome {
             Outcome::Exited(status) => {
-                let left = process.members();
+                let left = process.members().await;
                 let jobs = self.jobs(&left);
                 let _ = reply.send(Ok(report(streams.show(), Ended::Exited(status), (begin.elapsed(), jobs))));
                 if left.is_empty() {
@@ -179,7 +179,7 @@ impl Command {
             tokio::select! {
                 () = self.shell.stop.cancelled() => break,
                 () = sleep_until(look_at) => {
-                    if process.members().is_empty() {
+                    if process.members().await.is_empty() {
                         break;
                     }
                     // Nothing tells when the last of several processes has ended; a job may last for days.
@@ -233,7 +233,7 @@ enum Ended {
 
 /// TERM for all of it, KILL when `grace` is over; a grace without the part in which a server would read its stdin's end.
 async fn finish(process: Process, grace: Duration) {
-    process.terminate();
+    process.terminate().await;
     process.until_gone(Instant::now() + grace).await;
     process.end(Duration::ZERO).await;
 }
