@@ -84,7 +84,13 @@ pub(crate) fn log(args: &Args) {
         (_, _) => "mcp_computer=debug,computer=debug,rmcp=error",
     };
     // rmcp logs whole messages, which may hold secrets.
-    let filter = environment::var("COMPUTER_LOG").and_then(|wanted| EnvFilter::try_new(wanted).ok());
+    let filter = environment::var("COMPUTER_LOG").and_then(|wanted| match EnvFilter::try_new(&wanted) {
+        Ok(filter) => Some(filter),
+        Err(error) => {
+            say(&format!("warning: COMPUTER_LOG is not understood and not used: {error}"));
+            None
+        }
+    });
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let ansi = paint::on_stderr();
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
@@ -121,28 +127,33 @@ impl Usage {
     }
 }
 
-/// Says something on stderr.
+/// Says something on stderr. What comes from outside is made harmless by whoever puts it in.
 fn say(words: &str) {
     let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 fn complain(words: &str, code: u8) -> ExitCode {
-    say(&format!("computer: {words}"));
+    say(&format!("computer: {}", paint::plain(words)));
     ExitCode::from(code)
 }
 
-/// Prints an answer. A reader that has seen enough is no error.
-fn answer(text: &str) {
+/// Prints an answer.
+///
+/// # Errors
+/// It could not be written. A reader that has seen enough is no error.
+fn answer(text: &str) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    if !text.ends_with('\n') {
-        let _ = stdout.write_all(b"\n");
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(end.as_bytes()));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("the answer cannot be written to stdout: {error}"))
+        }
+        _ => Ok(()),
     }
-    let _ = stdout.flush();
 }
 
 /// Prints an answer as JSON, for people to read and for programs all the same.
 fn answer_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    answer(&serde_json::to_string_pretty(value)?);
-    Ok(())
+    answer(&serde_json::to_string_pretty(value)?)
 }

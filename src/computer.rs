@@ -28,7 +28,7 @@ use crate::{
     config::{ComputerConfig, ShellConfig, ShellMode, StdioConfig},
     environment,
     error::Result,
-    provider::{Changes, handler_value},
+    provider::Changes,
     registry::Rules,
     source::{Answer, CallContext, Waiting},
 };
@@ -150,7 +150,7 @@ impl Computer {
     pub async fn call_with(&self, name: &str, arguments: &Value, context: CallContext) -> Result<Value> {
         let arguments = dispatch::checked(name, arguments)?;
         let answer = self.call_raw(name, Some(&arguments), context).await?;
-        Ok(handler_value(answer.get()))
+        Ok(answer.to_handler_value())
     }
 
     /// Calls a tool and returns the server's whole `CallToolResult`, untouched.

@@ -15,7 +15,7 @@ mod search;
 pub mod template;
 pub mod trust;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 pub use self::file::{LoadError, Loaded, Problem};
 pub use crate::environment::InheritEnv;
@@ -121,7 +121,7 @@ pub enum EntryKind {
 }
 
 /// A stdio entry. Texts may hold `${…}` references, which are filled in at each start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct StdioConfig {
     /// A path, a program on PATH, or a package.
     pub command: String,
@@ -176,6 +176,14 @@ impl StdioConfig {
     }
 }
 
+impl fmt::Debug for StdioConfig {
+    /// Without arguments and values of variables: they may be secrets, and what is printed for debugging ends in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&String> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("StdioConfig").field("command", &self.command).field("env", &variables).finish_non_exhaustive()
+    }
+}
+
 impl From<StdioConfig> for EntryConfig {
     fn from(config: StdioConfig) -> Self {
         EntryKind::Stdio(config).into()
@@ -193,7 +201,7 @@ pub enum Restart {
 }
 
 /// A shell entry. Texts may hold `${…}` references, which are filled in at each start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct ShellConfig {
     /// Where commands run; the workspace when it is not given.
     pub cwd: Option<String>,
@@ -236,6 +244,14 @@ impl ShellConfig {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+}
+
+impl fmt::Debug for ShellConfig {
+    /// Without values of variables: see `StdioConfig`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&String> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ShellConfig").field("mode", &self.mode).field("env", &variables).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,7 @@ mod stderr;
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use handshake::Lifecycle;
@@ -59,6 +60,9 @@ pub(crate) enum Happening {
     Closed(String),
 }
 
+/// The pause before a list that could not be had is asked for again.
+const LIST_AGAIN: Duration = Duration::from_secs(5);
+
 impl Session {
     /// Begins to read and to write. Nothing is sent yet.
     pub(crate) fn open(pipes: Pipes, options: Options) -> Self {
@@ -76,24 +80,22 @@ impl Session {
     }
 
     /// Agrees on a protocol generation and lists the tools.
-    pub(crate) async fn connect(&mut self, lifecycle: Lifecycle) -> Result<()> {
-        let limit = self.link.options().connect_timeout;
-        let running = tokio::time::timeout(limit, handshake::shake_hands(&self.link, lifecycle)).await;
-        let running = running.map_err(|_| self.slow("connecting", limit))??;
+    pub(crate) async fn connect(&mut self, lifecycle: Lifecycle, deadline: Instant) -> Result<()> {
+        let running = timeout_at(deadline, handshake::shake_hands(&self.link, lifecycle)).await;
+        let running = running.map_err(|_| self.slow("connecting"))??;
         if let Some(listening) = running.listen() {
             self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(listening));
         }
         self.running = Some(running);
-        let list = listing::list(self.link.clone());
-        let list = tokio::time::timeout(limit, list).await.map_err(|_| self.slow("listing the tools", limit))??;
-        self.link.set_tools(list);
+        let list = timeout_at(deadline, listing::list(self.link.clone())).await;
+        self.link.set_tools(list.map_err(|_| self.slow("connecting and listing the tools"))??);
         Ok(())
     }
 
-    fn slow(&self, act: &str, limit: Duration) -> Error {
+    fn slow(&self, act: &str) -> Error {
         Error::Timeout {
             act: act.to_owned(),
-            after: limit,
+            after: self.link.options().connect_timeout,
             silent: false,
             cure: "if the server is just slow to start, raise `connectTimeout`".to_owned(),
             stderr: self.link.tail().last_lines(),
@@ -129,7 +131,14 @@ impl Session {
                             return Happening::Changed;
                         }
                         // The old list stands: a server that cannot list just now can still be called.
-                        Err(error) => link.note(format!("listing the tools again failed: {error}")),
+                        Err(error) => {
+                            link.note(format!("listing the tools again failed: {error}"));
+                            let again = link.clone();
+                            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
+                                sleep(LIST_AGAIN).await;
+                                again.mark_changed();
+                            }));
+                        }
                     }
                 }
                 () = link.changed(), if idle => {}

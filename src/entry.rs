@@ -4,7 +4,7 @@ mod command;
 mod fill;
 mod stdio;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +15,7 @@ use crate::{
     error::Result,
     name::Namespace,
     shell,
+    shutdown::Grace,
     source::Source,
     supervisor::{Event, Live, Policy, Unit},
 };
@@ -74,7 +75,8 @@ impl Unit for Entry {
                 stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)
             }
             EntryKind::Shell(config) => {
-                let filled = fill::Filler::new(&self.recipe).await.shell(config).await?;
+                let filled = async { fill::Filler::new(&self.recipe).await.shell(config).await };
+                let filled = cancel.run_until_cancelled(filled).await.ok_or(crate::Error::Cancelled)??;
                 shell::Shell::start(filled).map(Running::Shell)
             }
         }
@@ -105,7 +107,7 @@ impl Live for Running {
         }
     }
 
-    async fn stop(self, grace: Duration) {
+    async fn stop(self, grace: Grace) {
         match self {
             Self::Stdio(server) => server.stop(grace).await,
             Self::Shell(shell) => shell.stop(grace).await,

@@ -2,5 +2,6 @@
 
 mod client;
 mod handler;
+mod lifecycle;
 mod message;
 pub mod stdio;

@@ -81,32 +81,56 @@ pub(crate) struct Fitted {
     pub(crate) changed: bool,
 }
 
-/// The joined name if it is one as it stands and within `limit` characters, else the [`hashed`] one.
-pub(crate) fn fit(namespace: &Namespace, tool: &str, limit: usize) -> Fitted {
-    let name = join(namespace, tool);
-    // Joined names are ASCII, so that bytes are characters.
-    if name.len() <= limit && tool.chars().all(is_plain) {
-        Fitted { name, changed: false }
-    } else {
-        Fitted { name: hashed(namespace, tool, limit), changed: true }
+/// A tool that is to get a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bearer<'a> {
+    pub(crate) namespace: &'a Namespace,
+    /// What it is to be called.
+    pub(crate) shown: &'a str,
+    /// What its server calls it, which no other tool of the server is called.
+    pub(crate) own: &'a str,
+}
+
+impl Bearer<'_> {
+    /// The joined name if it is one as it stands and within `limit` characters, else the [`hashed`](Self::hashed) one.
+    pub(crate) fn fit(self, limit: usize) -> Fitted {
+        let name = join(self.namespace, self.shown);
+        // Joined names are ASCII, so that bytes are characters.
+        if name.len() <= limit && self.shown.chars().all(is_plain) {
+            Fitted { name, changed: false }
+        } else {
+            Fitted { name: self.hashed(limit), changed: true }
+        }
+    }
+
+    /// The joined name cut to make room for a hash of namespace and own tool name, so that it depends on nothing else.
+    ///
+    /// A `limit` under nine characters cannot be kept: the hash with its `_` is all that is left then.
+    pub(crate) fn hashed(self, limit: usize) -> String {
+        let mut digest = Sha256::new();
+        digest.update(self.namespace.as_str());
+        digest.update([0]);
+        digest.update(self.own);
+        let hash = data_encoding::BASE32_NOPAD.encode(&digest.finalize()[..HASHED_BYTES]);
+
+        let mut name = join(self.namespace, self.shown);
+        name.truncate(limit.saturating_sub(HASH_LENGTH + 1));
+        name.push('_');
+        name.push_str(&hash.to_ascii_lowercase());
+        name
     }
 }
 
-/// The joined name cut to make room for a hash of namespace and original tool name, so that it depends on nothing else.
-///
-/// A `limit` under nine characters cannot be kept: the hash with its `_` is all that is left then.
-pub(crate) fn hashed(namespace: &Namespace, tool: &str, limit: usize) -> String {
-    let mut digest = Sha256::new();
-    digest.update(namespace.as_str());
-    digest.update([0]);
-    digest.update(tool);
-    let hash = data_encoding::BASE32_NOPAD.encode(&digest.finalize()[..HASHED_BYTES]);
+/// The name that a tool which is shown as its server calls it fits in.
+#[cfg(test)]
+pub(crate) fn fit(namespace: &Namespace, tool: &str, limit: usize) -> Fitted {
+    Bearer { namespace, shown: tool, own: tool }.fit(limit)
+}
 
-    let mut name = join(namespace, tool);
-    name.truncate(limit.saturating_sub(HASH_LENGTH + 1));
-    name.push('_');
-    name.push_str(&hash.to_ascii_lowercase());
-    name
+/// The hashed name of a tool that is shown as its server calls it.
+#[cfg(test)]
+pub(crate) fn hashed(namespace: &Namespace, tool: &str, limit: usize) -> String {
+    Bearer { namespace, shown: tool, own: tool }.hashed(limit)
 }
 
 /// The name of an entry's status tool.

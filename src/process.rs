@@ -10,20 +10,23 @@ mod spawner;
 mod tree;
 mod usage;
 
-use std::{ffi::OsString, future::Future, io, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, fmt, future::Future, io, path::PathBuf, process::ExitStatus, sync::LazyLock, time::Duration};
 
 use tokio::{
     process::Child,
+    sync::oneshot,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_util::task::TaskTracker;
 
-use crate::wire::Input;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
 pub(crate) use usage::{Usage, UsageMeter};
 
+use crate::{shutdown::Grace, wire::Input};
+
 /// How to start a process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Spawn {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
@@ -32,6 +35,13 @@ pub(crate) struct Spawn {
     pub(crate) cwd: PathBuf,
     /// Whether its stdin is a pipe of ours; else it reads nothing.
     pub(crate) stdin: Stdin,
+}
+
+impl fmt::Debug for Spawn {
+    /// Without arguments and variables: they may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spawn").field("program", &self.program).field("cwd", &self.cwd).finish_non_exhaustive()
+    }
 }
 
 /// What a process reads.
@@ -98,15 +108,20 @@ impl Process {
     /// Ends the process and all that descends from it, and returns when nothing of it lives.
     ///
     /// It is given a share of `grace` to leave because its stdin was closed, then TERM, then KILL when `grace` is over.
-    /// A short grace has no time for the first step, and zero none for the second. Not cancel safe: dropping the future
-    /// kills at once.
-    pub(crate) async fn end(mut self, grace: Duration) -> Option<ExitStatus> {
-        let begin = Instant::now();
-        let patience = if grace > Duration::from_secs(1) { grace * 2 / 5 } else { Duration::ZERO };
-        let mut status = timeout(patience, self.exited()).await.ok().flatten();
-        if !grace.is_zero() {
+    /// A short grace has no time for the first step, and none at all none for the second. Not cancel safe: dropping the
+    /// future kills at once, and does not wait.
+    pub(crate) async fn end(mut self, mut grace: Grace) -> Option<ExitStatus> {
+        let patience = if grace.left() > Duration::from_secs(1) { grace.left() * 2 / 5 } else { Duration::ZERO };
+        let mut status = tokio::select! {
+            exited = timeout(patience, self.exited()) => exited.ok().flatten(),
+            () = grace.over() => None,
+        };
+        if !grace.left().is_zero() {
             self.terminate().await;
-            self.until_gone(begin + grace).await;
+            tokio::select! {
+                () = self.gone() => {}
+                () = grace.over() => {}
+            }
         }
         self.kill().await;
         if let Some(mut child) = self.child.take() {
@@ -116,7 +131,7 @@ impl Process {
         status
     }
 
-    /// Kills in rounds until nothing of the process lives: a round can race with a fork, two in a row cannot.
+    /// Kills in rounds until nothing of the process is found alive: a fork may be faster than a round.
     pub(crate) async fn kill(&mut self) {
         let limit = Instant::now() + KILL_LIMIT;
         while self.signal(tree::Signal::Kill).await > 0 {
@@ -140,11 +155,11 @@ impl Process {
         self.signal(tree::Signal::Term).await;
     }
 
-    /// Returns when nothing but zombies is left of it, or at `limit`.
-    pub(crate) async fn until_gone(&self, limit: Instant) {
+    /// Returns when nothing but zombies is left of it. Cancel safe.
+    pub(crate) async fn gone(&self) {
         let mut pause = LOOK;
-        while !self.members().await.is_empty() && Instant::now() < limit {
-            sleep(pause.min(limit.saturating_duration_since(Instant::now()))).await;
+        while !self.members().await.is_empty() {
+            sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
     }
@@ -164,9 +179,24 @@ impl Drop for Process {
     }
 }
 
+/// What a program printed, and how it ended.
+pub(crate) struct Captured {
+    pub(crate) printed: Vec<u8>,
+    /// `None` when it had not ended by itself shortly after its output.
+    pub(crate) status: Option<ExitStatus>,
+}
+
+/// Programs whose caller may have gone, on their way to their end.
+static CAPTURES: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// What a program gets to come to its end by itself when nobody waits for it any more, and then after a TERM: start-up
+/// files of a shell hold locks that block the user's other shells when they are left behind.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// Runs a program to its end and returns what it printed, 4 MiB at most, whatever its exit status.
 ///
-/// All that it started is gone when this returns.
+/// All that it started is gone when this returns. Cancel safe: the program is then ended in order, within a second (see
+/// [`captures_ended`]).
 ///
 /// # Errors
 /// The program could not be started, or was still running at the deadline.
@@ -175,9 +205,7 @@ pub(crate) async fn capture(
     args: &[&str],
     env: Vec<(OsString, OsString)>,
     deadline: Duration,
-) -> io::Result<Vec<u8>> {
-    const LIMIT: usize = 4 << 20;
-    const LAST_WORDS: Duration = Duration::from_millis(50);
+) -> io::Result<Captured> {
     let spawn = Spawn {
         program: program.to_owned(),
         args: args.iter().map(OsString::from).collect(),
@@ -185,30 +213,56 @@ pub(crate) async fn capture(
         cwd: PathBuf::from("/"),
         stdin: Stdin::Null,
     };
-    let (mut process, mut pipes) = Process::spawn(spawn).await?;
-    let mut printed = Vec::new();
-    let done = async {
-        let mut exited: Option<Instant> = None;
-        let mut stderr_open = true;
-        let mut sink = Vec::new();
-        loop {
-            tokio::select! {
-                read = pipes.stdout.read_into(&mut printed) => if read? == 0 { return Ok(()) },
-                read = pipes.stderr.read_into(&mut sink), if stderr_open => { stderr_open = read? > 0; sink.clear(); }
-                _ = process.exited(), if exited.is_none() => exited = Some(Instant::now()),
-                // A background child may hold the pipe for ever: what was printed is there shortly after the exit.
-                () = sleep_until(exited.unwrap_or_else(Instant::now) + LAST_WORDS), if exited.is_some() => return Ok(()),
+    let (mut reply, answer) = oneshot::channel();
+    CAPTURES.spawn(async move {
+        let (mut process, mut pipes) = match Process::spawn(spawn).await {
+            Ok(spawned) => spawned,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return;
             }
-            printed.truncate(LIMIT);
-        }
-    };
-    let outcome = timeout(deadline, done).await;
-    process.end(Duration::ZERO).await;
-    match outcome {
-        Ok(Ok(())) => Ok(printed),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("still running after {deadline:?}"))),
+        };
+        let begin = Instant::now();
+        let mut reading = Box::pin(read_all(&mut process, &mut pipes));
+        let outcome = tokio::select! {
+            outcome = timeout(deadline, &mut reading) => outcome,
+            () = reply.closed() => timeout(FAREWELL.min(deadline.saturating_sub(begin.elapsed())), &mut reading).await,
+        };
+        drop(reading);
+        let grace = if reply.is_closed() { FAREWELL } else { Duration::ZERO };
+        process.end(Grace::of(if outcome.is_ok() { Duration::ZERO } else { grace })).await;
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("still running after {deadline:?}"));
+        let _ = reply.send(outcome.unwrap_or_else(|_| Err(late())));
+    });
+    answer.await.unwrap_or_else(|_| Err(io::Error::other("it was given up")))
+}
+
+/// Returns when no captured program is running whose caller has gone.
+pub(crate) async fn captures_ended() {
+    while !CAPTURES.is_empty() {
+        sleep(LOOK).await;
     }
+}
+
+async fn read_all(process: &mut Process, pipes: &mut Pipes) -> io::Result<Captured> {
+    const LIMIT: usize = 4 << 20;
+    const LAST_WORDS: Duration = Duration::from_millis(50);
+    let (mut printed, mut rubbish) = (Vec::new(), Vec::new());
+    let mut open = (true, true);
+    let mut exited: Option<Instant> = None;
+    let mut status = None;
+    while open.0 || exited.is_none() {
+        let last = exited.unwrap_or_else(Instant::now) + LAST_WORDS;
+        tokio::select! {
+            read = pipes.stdout.read_into(&mut printed), if open.0 => open.0 = read? > 0,
+            read = pipes.stderr.read_into(&mut rubbish), if open.1 => { open.1 = read? > 0; rubbish.clear(); }
+            ended = process.exited(), if exited.is_none() => { exited = Some(Instant::now()); status = ended; }
+            // A background child may hold the pipe for ever: what was printed is there shortly after the exit.
+            () = sleep_until(last), if exited.is_some() => break,
+        }
+        printed.truncate(LIMIT);
+    }
+    Ok(Captured { printed, status })
 }
 
 /// Says how a process ended, in words.

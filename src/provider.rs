@@ -1,7 +1,5 @@
 //! What a host plugs into a server SDK: tools with their schemas and handlers.
 
-mod value;
-
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +11,6 @@ use crate::{
     config::EntryConfig,
     error::Result,
 };
-
-pub(crate) use value::handler_value;
 
 /// Something that has tools for an agent.
 pub trait ToolProvider: Send + Sync {

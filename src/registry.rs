@@ -91,7 +91,8 @@ impl Registry {
 
     /// Where a name leads, whichever catalog it is from.
     pub(crate) fn route(&self, name: &str) -> Option<(&Handle<Face>, &Listed)> {
-        let listed = self.own.get(name).or_else(|| self.fronts.get(name))?;
+        let exact = self.own.exact(name).or_else(|| self.fronts.exact(name));
+        let listed = exact.or_else(|| self.own.get(name)).or_else(|| self.fronts.get(name))?;
         Some((self.members.get(&listed.route.namespace)?, listed))
     }
 }

@@ -22,7 +22,11 @@ impl std::fmt::Debug for Secrets {
 
 impl Secrets {
     pub(crate) fn new(values: impl IntoIterator<Item = String>) -> Self {
-        let mut values: Vec<String> = values.into_iter().filter(|value| value.chars().count() >= SHORTEST).collect();
+        // Each line of a value too: what is shown of it may be cut at line ends.
+        let lines =
+            |value: String| value.lines().map(|line| line.trim().to_owned()).chain([value.clone()]).collect::<Vec<_>>();
+        let values = values.into_iter().flat_map(lines);
+        let mut values: Vec<String> = values.filter(|value| value.chars().count() >= SHORTEST).collect();
         // The longest first: one may hold another.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         values.dedup();

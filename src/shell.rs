@@ -11,10 +11,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use serde_json::{json, value::RawValue};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -24,6 +24,7 @@ use crate::{
     config::{InheritEnv, ShellConfig},
     environment::{self, LoginEnvironment},
     error::{Error, Result},
+    shutdown::Grace,
     source::{About, Answer, Call, CallContext, Source, Tool, ToolList, Waiting},
 };
 
@@ -53,6 +54,8 @@ pub(crate) struct Commands {
     tools: Arc<ToolList>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Once it stops: when what still runs is killed.
+    leave_by: watch::Sender<Instant>,
     next_job: AtomicU64,
 }
 
@@ -86,6 +89,7 @@ impl Shell {
             warning: login.warning.clone(),
             tasks: tasks.clone(),
             stop: stop.clone(),
+            leave_by: watch::Sender::new(Instant::now()),
             next_job: AtomicU64::new(1),
             program,
             directory,
@@ -99,10 +103,16 @@ impl Shell {
     }
 
     /// Ends every command, and returns when nothing of them is left.
-    pub(crate) async fn stop(self, grace: Duration) {
+    pub(crate) async fn stop(self, mut grace: Grace) {
+        self.face.leave_by.send_replace(Instant::now() + grace.left().min(run::GRACE));
         self.face.stop.cancel();
         self.tasks.close();
-        let _ = tokio::time::timeout(grace, self.tasks.wait()).await;
+        tokio::select! {
+            () = self.tasks.wait() => return,
+            () = grace.over() => {}
+        }
+        self.face.leave_by.send_replace(Instant::now());
+        self.tasks.wait().await;
     }
 }
 

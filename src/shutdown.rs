@@ -5,14 +5,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    time,
+};
 
 /// The signals that ask this process to leave.
 #[derive(Debug)]
 pub struct Shutdown {
     term: Signal,
     interrupt: Signal,
-    hangup: Signal,
+    /// None when whoever started us wants it ignored, as `nohup` does.
+    hangup: Option<Signal>,
     last: Option<Instant>,
 }
 
@@ -51,7 +56,7 @@ impl Shutdown {
         Ok(Self {
             term: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
             last: None,
         })
     }
@@ -59,15 +64,64 @@ impl Shutdown {
     /// Returns when this process is asked to leave, each time it is. Cancel safe.
     pub async fn requested(&mut self) -> Cause {
         loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             let cause = tokio::select! {
                 _ = self.term.recv() => Cause::Terminate,
                 _ = self.interrupt.recv() => Cause::Interrupt,
-                _ = self.hangup.recv() => Cause::Hangup,
+                _ = hangup => Cause::Hangup,
             };
             let echo = self.last.is_some_and(|last| last.elapsed() < ECHO);
             self.last = Some(Instant::now());
             if !echo {
                 return cause;
+            }
+        }
+    }
+}
+
+/// Whether the signal was ignored when we were started.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & 1 != 0
+}
+
+/// The time that something gets to leave in order. It can be shortened while it runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Grace(watch::Receiver<time::Instant>);
+
+impl Grace {
+    /// So much from now.
+    pub(crate) fn of(time: Duration) -> Self {
+        Self(watch::Sender::new(time::Instant::now() + time).subscribe())
+    }
+
+    /// Until the time that `until` shows, which may come nearer.
+    pub(crate) fn until(until: &watch::Sender<time::Instant>) -> Self {
+        Self(until.subscribe())
+    }
+
+    /// What is left of it.
+    pub(crate) fn left(&self) -> Duration {
+        self.0.borrow().saturating_duration_since(time::Instant::now())
+    }
+
+    /// Returns when it is over. Cancel safe.
+    pub(crate) async fn over(&mut self) {
+        loop {
+            let until = *self.0.borrow_and_update();
+            let nobody_shortens = tokio::select! {
+                () = time::sleep_until(until) => return,
+                changed = self.0.changed() => changed.is_err(),
+            };
+            if nobody_shortens {
+                return time::sleep_until(until).await;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The one face of whatever stands behind a namespace.
 
+mod value;
+
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc};
 
 use serde::Serialize;
@@ -129,7 +131,7 @@ impl Answer {
     /// What an agent gets: the structured content, else the text, else the parts; `{ "error": … }` for a tool that
     /// says that it failed.
     pub fn to_handler_value(&self) -> serde_json::Value {
-        crate::provider::handler_value(self.get())
+        value::handler_value(self.get())
     }
 
     /// The result as a JSON value; null where a number in it is larger than a `Value` can hold.

@@ -16,7 +16,7 @@ use mailbox::{Command, Mailbox};
 pub(crate) use policy::Policy;
 pub(crate) use state::{Reason, State, Status};
 
-use crate::error::Result;
+use crate::{error::Result, shutdown::Grace};
 
 /// Something that can be started again and again.
 pub(crate) trait Unit: Send + 'static {
@@ -39,7 +39,7 @@ pub(crate) trait Live: Send + 'static {
     fn next(&mut self) -> impl Future<Output = Event> + Send;
 
     /// Ends it: gently, then by force when `grace` is over. Nothing of it is left when this returns.
-    fn stop(self, grace: Duration) -> impl Future<Output = ()> + Send;
+    fn stop(self, grace: Grace) -> impl Future<Output = ()> + Send;
 }
 
 /// What happens to a live unit.

@@ -38,21 +38,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         tools::only(&mut config, namespace.as_str())?;
     }
     machine::with(config, |computer, errors| async move {
+        if !errors.is_empty() {
+            // The one entry that matters is down, and says why: waiting for its next try would help nobody.
+            return Err(anyhow::anyhow!("cannot call `{}`: {}", args.name, errors.join("; ")));
+        }
         match computer.call_raw(&args.name, Some(&arguments), CallContext::default()).await {
             Ok(result) => {
                 let failed = result.to_value().get("isError") == Some(&Value::Bool(true));
                 if args.raw {
-                    answer(result.get());
+                    answer(result.get())?;
                 } else {
                     show(&result.to_handler_value(), args.json)?;
                 }
                 Ok(if failed { FAILED } else { 0 })
             }
             Err(error @ (Error::UnknownTool { .. } | Error::Arguments { .. })) => Err(Usage::because(error)),
-            // Why it is not up says more than that it is not.
-            Err(Error::NotReady { .. }) if !errors.is_empty() => {
-                Err(anyhow::anyhow!("cannot call `{}`: {}", args.name, errors.join("; ")))
-            }
             Err(error) => Err(anyhow::anyhow!("cannot call `{}`: {error}", args.name)),
         }
     })
@@ -65,7 +65,6 @@ fn show(value: &Value, json: bool) -> anyhow::Result<()> {
         value if json => answer(&serde_json::to_string(value)?),
         value => answer(&serde_json::to_string_pretty(value)?),
     }
-    Ok(())
 }
 
 fn arguments(given: Option<&str>) -> anyhow::Result<Box<RawValue>> {

@@ -49,30 +49,30 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     if args.json {
         answer_json(&report)?;
     } else {
-        show(&report);
+        show(&report)?;
     }
     Ok(code)
 }
 
-fn show(report: &Report) {
-    report.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+fn show(report: &Report) -> anyhow::Result<()> {
+    report.warnings.iter().for_each(|warning| say(&paint::plain(&format!("warning: {warning}"))));
     if !report.problems.is_empty() {
         let lines: Vec<String> = report.problems.iter().map(|problem| paint::plain(&problem.to_string())).collect();
-        answer(&lines.join("\n"));
+        answer(&lines.join("\n"))?;
         let count = if lines.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", lines.len()) };
         say(&format!("computer: {count} in the config"));
-        return;
+        return Ok(());
     }
     let colour = paint::on_stdout();
     answer(&match &report.path {
-        Some(path) => format!("{} {path}", paint::mark(report.ok, colour)),
+        Some(path) => format!("{} {}", paint::mark(report.ok, colour), paint::plain(path)),
         None => format!(
             "{} the built-in config (no other was found; `computer init` writes one)",
             paint::mark(report.ok, colour)
         ),
-    });
+    })?;
     let rows: Vec<Vec<String>> = report.entries.iter().map(row).collect();
-    answer(&paint::columns(&rows));
+    answer(&paint::columns(&rows))
 }
 
 fn row(entry: &EntryPlan) -> Vec<String> {
@@ -91,5 +91,8 @@ fn row(entry: &EntryPlan) -> Vec<String> {
         (None, None) => "runs in this process".to_owned(),
     };
     let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join("; ")) };
-    vec![format!("  {}", entry.name), entry.kind.to_owned(), paint::plain(&format!("{runs}{notes}"))]
+    let name = super::status::shown_name(&entry.name, entry.display_name.as_deref());
+    // One line each: an argument with a line end in it must not look like another entry.
+    let runs = paint::plain(&format!("{runs}{notes}")).replace('\n', "\\n");
+    vec![format!("  {name}"), entry.kind.to_owned(), runs]
 }

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Init) -> anyhow::Result<u8> {
     say(&format!("wrote {}; `computer check --config {}` says what it would run", path.display(), path.display()));
     if is_local(path) {
         // Whoever writes it here wants it to be used here.
-        remember(path)?;
+        remember(path, file::INITIAL)?;
     }
     Ok(0)
 }
@@ -57,7 +57,7 @@ pub(super) fn trust(args: &Trust) -> anyhow::Result<u8> {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         return Err(Usage::because(format!("cannot trust {}: it has mistakes:\n{}", path.display(), lines.join("\n"))));
     }
-    remember(path)?;
+    remember(path, &text)?;
     say(&format!("{} is trusted as it is now; once changed it has to be trusted anew", path.display()));
     Ok(0)
 }
@@ -66,6 +66,7 @@ fn is_local(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == file::NAME)
 }
 
-fn remember(path: &Path) -> anyhow::Result<()> {
-    store::trust(path).map_err(|error| anyhow::anyhow!("cannot remember that {} is trusted: {error}", path.display()))
+fn remember(path: &Path, content: &str) -> anyhow::Result<()> {
+    store::trust(path, content.as_bytes())
+        .map_err(|error| anyhow::anyhow!("cannot remember that {} is trusted: {error}", path.display()))
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, io::IsTerminal, time::Instant};
 
 use mcp_computer::{
-    Computer, ComputerConfig, Event,
+    Computer, ComputerConfig, Event, Events,
     config::{self, LoadError},
     shutdown::Shutdown,
 };
@@ -21,7 +21,7 @@ pub(super) fn load(arg: &ConfigArg) -> anyhow::Result<ComputerConfig> {
         other => Usage::because(other),
     })?;
     for warning in &loaded.warnings {
-        say(&format!("warning: {warning}"));
+        say(&paint::plain(&format!("warning: {warning}")));
     }
     Ok(loaded.config)
 }
@@ -36,14 +36,16 @@ pub(super) async fn with<F: Future<Output = anyhow::Result<u8>>>(
     let mut shutdown = Shutdown::listen()?;
     let computer = Computer::new(config);
     let doing = async {
+        let mut shown = Shown::new(&computer);
         let errors = tokio::select! {
             started = computer.start() => match started {
                 Ok(started) => started.errors,
                 Err(mcp_computer::Error::AllFailed(errors)) => errors,
                 Err(error) => return Err(error.into()),
             },
-            () = show(&computer) => Vec::new(),
+            () = shown.follow() => Vec::new(),
         };
+        shown.rest();
         work(computer.clone(), errors).await
     };
     let outcome = tokio::select! {
@@ -58,29 +60,48 @@ pub(super) async fn with<F: Future<Output = anyhow::Result<u8>>>(
     outcome
 }
 
-/// On a terminal, shows a line for each entry as it connects. Never returns.
-async fn show(computer: &Computer) {
-    let begin = Instant::now();
-    let mut events = computer.events();
-    let colour = paint::on_stderr();
-    while let Some(event) = events.next().await {
-        let Event::StateChanged { namespace, state, tools, error } = event else { continue };
-        if !std::io::stderr().is_terminal() {
-            continue;
+/// On a terminal, a line for each entry as it connects.
+struct Shown<'a> {
+    computer: &'a Computer,
+    begin: Instant,
+    events: Events,
+    open: Vec<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(computer: &'a Computer) -> Self {
+        let open = if std::io::stderr().is_terminal() { computer.entries() } else { Vec::new() };
+        Self { computer, begin: Instant::now(), events: computer.events(), open }
+    }
+
+    /// Shows entries as they connect. Never returns.
+    async fn follow(&mut self) {
+        while let Some(event) = self.events.next().await {
+            if let Event::StateChanged { namespace, .. } = event {
+                self.show(&namespace);
+            }
         }
-        let seconds = begin.elapsed().as_secs_f64();
-        match state {
-            "ready" => {
-                let tools = tools.unwrap_or(0);
-                let word = if tools == 1 { "tool" } else { "tools" };
-                say(&format!("{} {namespace:<20} {seconds:>5.2} s  {tools} {word}", paint::mark(true, colour)));
-            }
-            "waiting" | "failed" => {
-                let error = paint::brief(&error.unwrap_or_default());
-                say(&format!("{} {namespace:<20} {seconds:>5.2} s  {error}", paint::mark(false, colour)));
-            }
-            _ => {}
+        std::future::pending::<()>().await;
+    }
+
+    /// Shows those that have connected, or failed, since anybody looked.
+    fn rest(&mut self) {
+        for namespace in self.open.clone() {
+            self.show(&namespace);
         }
     }
-    std::future::pending::<()>().await;
+
+    fn show(&mut self, namespace: &str) {
+        let Some(place) = self.open.iter().position(|open| open == namespace) else { return };
+        let Ok(entry) = self.computer.entry_health(namespace) else { return };
+        let what = match entry.state {
+            "ready" if entry.tools == 1 => "1 tool".to_owned(),
+            "ready" => format!("{} tools", entry.tools),
+            "waiting" | "failed" => paint::brief(&entry.error.unwrap_or_default()),
+            _ => return,
+        };
+        self.open.remove(place);
+        let (mark, seconds) = (paint::mark(entry.healthy, paint::on_stderr()), self.begin.elapsed().as_secs_f64());
+        say(&format!("{mark} {namespace:<20} {seconds:>5.2} s  {what}"));
+    }
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         if args.json {
             answer_json(&health)?;
         } else {
-            answer(&table(&health));
+            answer(&table(&health))?;
         }
         Ok(if health.healthy { 0 } else { FAILED })
     })
@@ -49,6 +49,11 @@ fn table(health: &ComputerHealth) -> String {
     lines.join("\n")
 }
 
+/// A namespace, and the key in the file when that is another.
+pub(super) fn shown_name(namespace: &str, display: Option<&str>) -> String {
+    display.map_or_else(|| namespace.to_owned(), |display| format!("{namespace} ({})", paint::brief(display)))
+}
+
 /// Whether it should be up.
 fn is_wanted(entry: &EntryHealth) -> bool {
     !matches!(entry.state, "deferred" | "stopped" | "disabled")
@@ -58,7 +63,7 @@ fn row(entry: &EntryHealth) -> Vec<String> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     vec![
         "✓".to_owned(),
-        entry.name.clone(),
+        shown_name(&entry.name, entry.display_name.as_deref()),
         entry.state.to_owned(),
         entry.tools.to_string(),
         or_dash(entry.pid.map(|pid| pid.to_string())),

@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         if args.json {
             answer_json(&Listing { tools, errors: errors.clone() })?;
         } else {
-            answer(&table(&tools));
+            answer(&table(&tools))?;
             for error in &errors {
                 say(&format!("{} {}", paint::mark(false, paint::on_stderr()), paint::plain(error)));
             }

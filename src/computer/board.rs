@@ -32,6 +32,8 @@ pub(crate) struct Board {
     generation: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
     dirty: Notify,
+    /// Held while a registry is built and published: an older one must not come last.
+    publishing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -70,6 +72,7 @@ impl Board {
             generation: watch::Sender::new(0),
             events: event_channel(),
             dirty: Notify::new(),
+            publishing: Mutex::default(),
         }
     }
 
@@ -102,6 +105,11 @@ impl Board {
         slots.order.retain(|known| known.as_str() != namespace);
         let known = slots.order_key(namespace)?;
         slots.by_name.remove(&known)
+    }
+
+    /// Takes every running supervisor off the board.
+    pub(super) fn take_live(&self) -> Vec<Supervised> {
+        self.slots().by_name.values_mut().filter_map(|slot| slot.live.take()).collect()
     }
 
     /// Looks at an entry, or changes it. `use_it` must not take long: everybody waits.
@@ -166,6 +174,7 @@ impl Board {
 
     /// Publishes the registry as it is now, if it differs.
     pub(super) fn publish(&self) {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let members: Vec<Member> = {
             let slots = self.slots();
             slots.order.iter().filter_map(|namespace| slots.by_name.get(namespace)).filter_map(Slot::member).collect()

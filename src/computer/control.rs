@@ -7,6 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
@@ -18,6 +19,7 @@ use crate::{
     entry::{Entry, Face, Recipe},
     error::{Error, Result},
     name::Namespace,
+    process,
     supervisor::{self, Begin, GRACE, Handle, Reason, Status},
 };
 
@@ -58,11 +60,12 @@ impl Computer {
             let guard = Arc::new(stop.clone().drop_guard());
             *run = Some(Run { tasks: TaskTracker::new(), stop, _guard: guard });
         }
-        let Some(run) = self.run() else { return false };
-        let board = self.inner.board.clone();
-        run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
+        if let Some(run) = self.run() {
+            let board = self.inner.board.clone();
+            run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
+        }
         for namespace in self.inner.board.namespaces() {
-            self.supervise(&run, &namespace);
+            self.supervise(&namespace);
         }
         self.inner.board.publish();
         true
@@ -90,35 +93,33 @@ impl Computer {
 
     /// [`stop`](Self::stop), with less time for the entries to leave in order.
     pub async fn stop_within(&self, grace: Duration) {
-        let run = self.take_run();
-        let Some(run) = run else {
+        let Some((run, live)) = self.take_run() else {
             let ending = self.inner.ending.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(tasks) = ending {
                 tasks.wait().await;
             }
             return;
         };
-        let board = &self.inner.board;
-        let live: Vec<Supervised> = board
-            .namespaces()
-            .iter()
-            .filter_map(|name| board.slot(name.as_str(), |slot| slot.live.take()).flatten())
-            .collect();
         for live in &live {
             live.handle.end(grace);
         }
         run.stop.cancel();
         run.tasks.wait().await;
-        board.publish();
+        // A login shell that was being asked for its environment is on its way to its end.
+        process::captures_ended().await;
+        self.inner.board.publish();
     }
 
-    /// The current run, which is over from now on.
-    fn take_run(&self) -> Option<Run> {
+    /// The current run with its supervisors, which are over from now on.
+    fn take_run(&self) -> Option<(Run, Vec<Supervised>)> {
         let mut ending = self.inner.ending.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = current.take()?;
+        // Under the same lock as what puts them there: none is missed, and none of the next run is taken.
+        let live = self.inner.board.take_live();
         run.tasks.close();
         *ending = Some(run.tasks.clone());
-        Some(run)
+        Some((run, live))
     }
 
     /// Adds an entry, and connects it unless it is deferred or the Computer does not run.
@@ -135,8 +136,7 @@ impl Computer {
             return Err(Error::NamespaceTaken(namespace.to_string()));
         }
         self.inner.board.tell(Event::EntryAdded { namespace: namespace.to_string() });
-        if let Some(run) = self.run() {
-            self.supervise(&run, &namespace);
+        if self.supervise(&namespace) {
             if let Some(handle) = self.inner.board.handle(namespace.as_str()) {
                 settled(handle).await;
             }
@@ -182,6 +182,16 @@ impl Computer {
         Ok(())
     }
 
+    /// How an entry is, without asking it for a sign of life.
+    ///
+    /// # Errors
+    /// [`UnknownNamespace`](Error::UnknownNamespace).
+    pub fn entry_health(&self, namespace: &str) -> Result<EntryHealth> {
+        self.known(namespace)?;
+        self.inner.board.publish();
+        Ok(health::one(&self.inner.board, namespace))
+    }
+
     /// Whether there is an entry of that name.
     pub fn has_entry(&self, namespace: &str) -> bool {
         self.inner.board.recipe(namespace).is_some()
@@ -217,10 +227,15 @@ impl Computer {
         self.inner.board.recipe(namespace).ok_or_else(unknown)
     }
 
-    /// Puts a supervisor over an entry.
-    fn supervise(&self, run: &Run, namespace: &Namespace) {
+    /// Puts a supervisor over an entry; false when the Computer does not run.
+    fn supervise(&self, namespace: &Namespace) -> bool {
         let board = self.inner.board.clone();
-        self.inner.board.slot(namespace.as_str(), |slot| {
+        let current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(run) = current.as_ref() else { return false };
+        let put = self.inner.board.slot(namespace.as_str(), |slot| {
+            if slot.live.is_some() {
+                return;
+            }
             let begin = match &slot.recipe.config {
                 config if config.disabled => Begin::Held(Reason::Disabled),
                 _ if slot.deferred => Begin::Held(Reason::Deferred),
@@ -230,7 +245,8 @@ impl Computer {
             let (handle, supervised) = supervisor::supervise(Entry::new(Recipe::clone(&slot.recipe)), policy, begin);
             let following = follow(board, namespace.clone(), handle.clone());
             let (stop, leaving) = (run.stop.clone(), handle.clone());
-            let task = run.tasks.spawn(async move {
+            let span = tracing::info_span!("entry", %namespace);
+            let work = async move {
                 let deserted = async {
                     // Nobody holds the Computer any more; after a `stop` this is told already and changes nothing.
                     stop.cancelled().await;
@@ -241,9 +257,11 @@ impl Computer {
                     _ = futures_util::future::join(supervised, following) => {}
                     () = deserted => {}
                 }
-            });
+            };
+            let task = run.tasks.spawn(work.instrument(span));
             slot.live = Some(Supervised { handle, task });
         });
+        put.is_some()
     }
 }
 

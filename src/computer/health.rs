@@ -44,6 +44,9 @@ pub struct ComputerHealth {
 pub struct EntryHealth {
     /// Its namespace.
     pub name: String,
+    /// The key in the file when it is no namespace by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
     /// It is up and answers.
     pub healthy: bool,
     /// Why it is not healthy.
@@ -243,6 +246,7 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
     let registry = board.registry();
     let mut health = EntryHealth {
         name: name.to_owned(),
+        display_name: board.recipe(name).and_then(|recipe| recipe.config.display_name.clone()),
         healthy: false,
         error: Some("the Computer has not been started".to_owned()),
         state: "idle",

@@ -12,6 +12,9 @@ use crate::{config::EntryKind, entry::Recipe};
 pub struct EntryPlan {
     /// Its namespace.
     pub name: String,
+    /// The key in the file when it is no namespace by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
     /// `stdio` or `shell`.
     pub kind: &'static str,
     /// The program and its arguments, secrets masked; none for the shell.
@@ -47,6 +50,7 @@ async fn plan(recipe: &Recipe) -> EntryPlan {
     };
     let mut plan = EntryPlan {
         name: recipe.namespace.to_string(),
+        display_name: recipe.config.display_name.clone(),
         kind,
         command: None,
         command_line: None,

@@ -81,18 +81,12 @@ fn env(node: &Node<'_>) -> Vec<(String, String)> {
             node.report.mistake(member.at, format!("`{}` cannot be the name of a variable", member.key));
         }
         let Some(value) = member.node.template() else { continue };
-        if looks_secret(member.key) && !value.is_empty() && !value.contains("${") {
+        if crate::secret::looks_secret(member.key) && !value.is_empty() && !value.contains("${") {
             node.report.secret(member.node.at(), member.key);
         }
         variables.push((member.key.to_owned(), value));
     }
     variables
-}
-
-/// Whether the name of a variable says that its value is a secret.
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
 }
 
 #[cfg(test)]

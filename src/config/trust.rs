@@ -22,10 +22,10 @@ pub fn is_trusted(path: &Path, content: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the file cannot be read, or the store cannot be written.
-pub fn trust(path: &Path) -> io::Result<()> {
+pub fn trust(path: &Path, content: &[u8]) -> io::Result<()> {
     let store = Store::of_user()
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no home directory to remember it in"))?;
-    store.add(path)
+    store.add_as(path, content)
 }
 
 /// The file of what is trusted: lines of `sha256  canonical path`.
@@ -47,9 +47,15 @@ impl Store {
         self.lines().contains(&line)
     }
 
+    #[cfg(test)]
     pub(super) fn add(&self, path: &Path) -> io::Result<()> {
+        self.add_as(path, &fs::read(path)?)
+    }
+
+    /// Adds a file with the content that was looked at: it may hold something else by now.
+    fn add_as(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let path = fs::canonicalize(path)?;
-        let added = line(&path, &fs::read(&path)?)?;
+        let added = line(&path, content)?;
         let mut lines = self.lines();
         lines.retain(|line| path_of(line) != path_of(&added));
         lines.push(added);

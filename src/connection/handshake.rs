@@ -62,6 +62,9 @@ pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Resul
     let info = peer.peer_info();
     let version = info.as_ref().map(|info| info.protocol_version.clone()).unwrap_or_default();
     let modern = !version.has_initialize();
+    if !ProtocolVersion::KNOWN_VERSIONS.contains(&version) {
+        link.note(format!("it speaks a protocol version that we do not know: `{version}`"));
+    }
     if modern {
         link.set_modern_meta(&modern_meta(&version, &config));
     }

@@ -66,12 +66,14 @@ impl Tail {
 
     /// The last lines, for an error or for health.
     pub(crate) fn last_lines(&self) -> String {
-        let kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let shown: Vec<u8> = kept.iter().skip(kept.len().saturating_sub(SHOWN_BYTES)).copied().collect();
-        drop(kept);
-        let text = String::from_utf8_lossy(&shown);
-        let lines: Vec<&str> = text.trim_end().lines().collect();
-        self.0.secrets.mask(&lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")).into_owned()
+        let kept: Vec<u8> = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let text = String::from_utf8_lossy(&kept);
+        // Masked before it is cut: half a secret is one too.
+        let masked = self.0.secrets.mask(text.trim_end());
+        let from = masked.len().saturating_sub(SHOWN_BYTES);
+        let from = (from..=masked.len()).find(|at| masked.is_char_boundary(*at)).unwrap_or(masked.len());
+        let lines: Vec<&str> = masked[from..].lines().collect();
+        lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
     }
 }
 

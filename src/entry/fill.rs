@@ -70,7 +70,7 @@ impl<'a> Filler<'a> {
     }
 
     /// The directory that a text means; the workspace when there is none.
-    pub(super) async fn directory(&mut self, text: Option<&String>) -> Result<PathBuf> {
+    pub(super) async fn directory(&mut self, text: Option<&String>, what: &str) -> Result<PathBuf> {
         let Some(text) = text else { return Ok(self.recipe.workspace.clone()) };
         let text = self.text(text).await?;
         let path = self.path(&text);
@@ -78,12 +78,12 @@ impl<'a> Filler<'a> {
             return Ok(path);
         }
         let reason = if path.exists() { "is no directory" } else { "does not exist" };
-        Err(Error::Spawn { command: format!("in {}", path.display()), reason: format!("its `cwd` {reason}") })
+        Err(Error::Spawn { command: what.to_owned(), reason: format!("its `cwd` {} {reason}", path.display()) })
     }
 
     /// A shell's recipe, filled in.
     pub(super) async fn shell(mut self, config: &ShellConfig) -> Result<crate::shell::Setting> {
-        let directory = self.directory(config.cwd.as_ref()).await?;
+        let directory = self.directory(config.cwd.as_ref(), "the shell").await?;
         let shell = match &config.shell {
             Some(shell) => Some(PathBuf::from(self.text(shell).await?)),
             None => None,
@@ -151,8 +151,11 @@ impl<'a> Filler<'a> {
         let env = environment::curated(&self.login, &crate::config::InheritEnv::All);
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let printed = process::capture(Path::new("/bin/sh"), &["-c", command], env, COMMAND).await;
-        let printed = printed.map_err(|error| failed(error.to_string()))?;
-        let value = String::from_utf8(printed).map_err(|_| failed("it printed what is no UTF-8".into()))?;
+        let captured = printed.map_err(|error| failed(error.to_string()))?;
+        if !captured.status.is_some_and(|status| status.success()) {
+            return Err(failed(format!("the program {}", process::describe(captured.status))));
+        }
+        let value = String::from_utf8(captured.printed).map_err(|_| failed("it printed what is no UTF-8".into()))?;
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() { Err(failed("it printed nothing".into())) } else { Ok(value.to_owned()) }
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     process::{self, Process, Spawn, Stdin},
     secret::Secrets,
+    shutdown::Grace,
     supervisor::Event,
 };
 
@@ -47,25 +48,27 @@ pub(crate) struct Server {
 pub(crate) struct Plan {
     resolved: Resolved,
     args: Vec<String>,
+    secrets: Secrets,
 }
 
 impl Plan {
     /// As a shell would take it.
     pub(crate) fn line(&self) -> String {
-        self.resolved.line(&self.args)
+        self.secrets.mask(&self.resolved.line(&self.args)).into_owned()
     }
 
     /// Word by word.
     pub(crate) fn words(&self) -> Vec<String> {
         let program = self.resolved.program.to_string_lossy().into_owned();
-        std::iter::once(program).chain(self.resolved.args.iter().chain(&self.args).cloned()).collect()
+        let words = std::iter::once(&program).chain(&self.resolved.args).chain(&self.args);
+        words.map(|word| self.secrets.mask(word).into_owned()).collect()
     }
 }
 
 /// What a start would run.
 pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<Plan> {
     let Prepared { resolved, args, secrets, .. } = Prepared::new(recipe, config).await?;
-    Ok(Plan { resolved, args: args.iter().map(|arg| secrets.mask(arg).into_owned()).collect() })
+    Ok(Plan { resolved, args, secrets })
 }
 
 /// A recipe with everything filled in.
@@ -79,7 +82,7 @@ struct Prepared {
 impl Prepared {
     async fn new(recipe: &Recipe, config: &StdioConfig) -> Result<Self> {
         let mut filler = Filler::new(recipe).await;
-        let cwd = filler.directory(config.cwd.as_ref()).await?;
+        let cwd = filler.directory(config.cwd.as_ref(), &config.command).await?;
         let command = filler.text(&config.command).await?;
         let args = filler.texts(&config.args).await?;
         let own = filler.variables(&config.env).await?;
@@ -127,14 +130,16 @@ pub(super) async fn start(
         prepared = Prepared::new(recipe, config) => prepared?,
         () = cancel.cancelled() => return Err(Error::Cancelled),
     };
-    let first = match attempt(&prepared, config, learnt.lifecycle, &cancel).await {
+    let deadline = Instant::now() + prepared.options(config).connect_timeout;
+    let ask = |lifecycle| attempt(&prepared, config, lifecycle, (&cancel, deadline));
+    let first = match ask(learnt.lifecycle).await {
         Ok(server) => return Ok(server),
         Err(error) => error,
     };
     if learnt.lifecycle == Lifecycle::Initialize || cancel.is_cancelled() || !is_refusal(&first) {
         return Err(first);
     }
-    let server = attempt(&prepared, config, Lifecycle::Initialize, &cancel).await?;
+    let server = ask(Lifecycle::Initialize).await?;
     learnt.lifecycle = Lifecycle::Initialize;
     Ok(server)
 }
@@ -148,7 +153,7 @@ async fn attempt(
     prepared: &Prepared,
     config: &StdioConfig,
     lifecycle: Lifecycle,
-    cancel: &CancellationToken,
+    (cancel, deadline): (&CancellationToken, Instant),
 ) -> Result<Server> {
     let line = prepared.secrets.mask(&prepared.resolved.line(&prepared.args)).into_owned();
     let spawned = Process::spawn(prepared.spawn.clone()).await;
@@ -159,7 +164,7 @@ async fn attempt(
         about.command = Some(line);
     });
     let outcome = tokio::select! {
-        outcome = session.connect(lifecycle) => outcome,
+        outcome = session.connect(lifecycle, deadline) => outcome,
         _ = process.exited() => Err(Error::Ended { how: String::new(), stderr: String::new() }),
         () = cancel.cancelled() => Err(Error::Cancelled),
     };
@@ -169,7 +174,7 @@ async fn attempt(
             let error = with_status(error, &mut process, session.link()).await;
             let error = prepared.secrets.mask_error(error);
             session.close(error.clone()).await;
-            process.end(Duration::ZERO).await;
+            process.end(Grace::of(Duration::ZERO)).await;
             Err(error)
         }
     }
@@ -240,7 +245,7 @@ impl Server {
         Error::Ended { how, stderr: link.tail().last_lines() }
     }
 
-    pub(super) async fn stop(self, grace: Duration) {
+    pub(super) async fn stop(self, grace: Grace) {
         let stopped = Error::Ended { how: "was stopped".to_owned(), stderr: String::new() };
         tokio::join!(self.session.close(stopped), self.process.end(grace));
     }

@@ -115,7 +115,9 @@ impl Asked {
         };
         let base = self.base.iter().map(|(name, value)| (name.into(), value.into())).collect();
         match process::capture(&self.shell, args, base, deadline).await {
-            Ok(output) => markers.between(&output).map(parse).ok_or_else(|| "ended without an answer".to_owned()),
+            Ok(output) => {
+                markers.between(&output.printed).map(parse).ok_or_else(|| "ended without an answer".to_owned())
+            }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Err(format!("gave no answer within {:.1} s", deadline.as_secs_f32()))
             }

@@ -4,7 +4,6 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     future::Future,
-    io,
     pin::Pin,
     sync::{
         Arc,
@@ -17,17 +16,13 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::{FuturesUnordered, StreamExt},
 };
-use rmcp::{
-    RoleServer,
-    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
-    transport::Transport,
-};
+use rmcp::model::ClientJsonRpcMessage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
 use super::{
-    handler::Handler,
+    lifecycle::Lifecycle,
     message::{self, Era, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR},
 };
 use crate::{
@@ -60,7 +55,7 @@ pub(super) struct Client {
     initialized: bool,
     /// Which generation of the catalog the client saw first, counted from one; zero before it has seen any.
     listed: Arc<AtomicU64>,
-    rmcp: Rmcp,
+    rmcp: Lifecycle,
 }
 
 /// Something under way; its id when it is done.
@@ -70,11 +65,17 @@ type Work = Pin<Box<dyn Future<Output = String> + Send>>;
 const MAX_LINE: usize = 64 << 20;
 
 /// When so much waits to be read by the client, nothing more is read from it.
-const PATIENCE: usize = 4 << 20;
+pub(super) const PATIENCE: usize = 4 << 20;
+
+/// How often it is looked whether a client that does not read has gone.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
+
+/// What is under way gets this much time when the client has closed our input: no more, it wants us gone.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 impl Client {
     pub(super) fn new(computer: Computer, outbox: Outbox) -> Self {
-        let rmcp = Rmcp::start(&computer, &outbox);
+        let rmcp = Lifecycle::start(&computer, &outbox);
         let (under_way, abort) = (FuturesUnordered::new(), HashMap::new());
         Self { computer, outbox, under_way, abort, legacy: false, initialized: false, listed: Arc::default(), rmcp }
     }
@@ -86,6 +87,7 @@ impl Client {
         let outbox = self.outbox.clone();
         let mut leave = std::pin::pin!(leave);
         loop {
+            // A client that does not read its answers is not read either; that it has gone must be seen all the same.
             let crowded = outbox.holds_more_than(PATIENCE);
             tokio::select! {
                 Some(done) = self.under_way.next(), if !self.under_way.is_empty() => {
@@ -96,19 +98,32 @@ impl Client {
                     Ok(Some(Line::TooLong(_))) => {
                         self.send(&message::failure("null", INVALID_REQUEST, &format!("a message must not be larger than {MAX_LINE} bytes")));
                     }
-                    Ok(None) | Err(_) => return Over::ClientLeft,
+                    Ok(None) | Err(_) => break,
                 },
                 () = outbox.emptied(), if crowded => {}
-                Some(()) = changes.next() => {
-                    // Nobody needs to hear of what was there when he first listed. The new generation subscribes.
-                    let seen = self.listed.load(Ordering::Acquire);
-                    if self.legacy && self.initialized && seen > 0 && seen <= self.computer.board().count() {
-                        self.send(message::LIST_CHANGED);
-                    }
-                }
-                () = self.rmcp.run() => self.rmcp = Rmcp::start(&self.computer, &self.outbox),
+                () = sleep(LOOK_AFTER), if crowded => if lines.is_hung_up() {
+                    return Over::ClientLeft;
+                },
+                Some(()) = changes.next() => self.announce(),
+                () = self.rmcp.run() => self.rmcp = Lifecycle::start(&self.computer, &self.outbox),
                 () = &mut leave => return Over::Asked,
             }
+        }
+        // What was as good as done when the client closed our input still reaches it.
+        let last = async {
+            while self.under_way.next().await.is_some() {}
+            outbox.emptied().await;
+        };
+        let _ = timeout(LAST_WORDS, last).await;
+        Over::ClientLeft
+    }
+
+    /// Tells the client that the tools have changed.
+    fn announce(&self) {
+        // Nobody needs to hear of what was there when he first listed. The new generation subscribes.
+        let seen = self.listed.load(Ordering::Acquire);
+        if self.legacy && self.initialized && seen > 0 && seen <= self.computer.board().count() {
+            self.send(message::LIST_CHANGED);
         }
     }
 
@@ -135,17 +150,45 @@ impl Client {
         let id = envelope.id.map(RawValue::get).filter(|id| *id != "null");
         match (envelope.method.as_deref(), id) {
             (Some("tools/call"), Some(id)) if self.may_ask(&envelope) => self.call(id, envelope.params),
-            (Some("tools/list"), Some(id)) if self.may_ask(&envelope) => self.list(id),
+            (Some("tools/list"), Some(id)) if self.may_ask(&envelope) => match cursor_in(envelope.params) {
+                None => self.list(id),
+                Some(_) => {
+                    self.send(&message::failure(id, INVALID_PARAMS, "unknown cursor: the whole list is one page"));
+                }
+            },
             (Some("notifications/cancelled"), None) if self.cancel(envelope.params) => {}
             (Some("notifications/initialized"), None) => {
                 self.initialized = true;
-                self.rmcp.pass(&line, &self.outbox).await;
+                self.pass(&line).await;
+            }
+            (Some("initialize"), Some(id)) if self.legacy => {
+                self.send(&message::failure(id, INVALID_REQUEST, "this session is initialized already"));
             }
             (Some("initialize"), Some(_)) => {
                 self.legacy = true;
-                self.rmcp.pass(&line, &self.outbox).await;
+                self.pass(&line).await;
             }
-            _ => self.rmcp.pass(&line, &self.outbox).await,
+            _ => self.pass(&line).await,
+        }
+    }
+
+    /// Passes a message on to rmcp.
+    async fn pass(&mut self, line: &str) {
+        let message = match serde_json::from_str::<ClientJsonRpcMessage>(line) {
+            Ok(message) => message,
+            Err(error) => {
+                let id = Envelope::of(line).and_then(|envelope| envelope.id).map_or("null", RawValue::get);
+                return self.send(&message::failure(
+                    id,
+                    INVALID_REQUEST,
+                    &format!("the request is malformed: {error}"),
+                ));
+            }
+        };
+        if let Err(message) = self.rmcp.pass(message).await {
+            // It had given up on what came before; a fresh one takes this.
+            self.rmcp = Lifecycle::start(&self.computer, &self.outbox);
+            let _ = self.rmcp.pass(*message).await;
         }
     }
 
@@ -183,7 +226,7 @@ impl Client {
         let (id, era, outbox) = (id.to_owned(), self.era(), self.outbox.clone());
         self.begin(id.clone(), async move {
             let outcome = answer.await;
-            let _ = outbox.send(&message::answer(&id, outcome, era));
+            outbox.send_in_turn(&message::answer(&id, outcome, era), PATIENCE).await;
         });
     }
 
@@ -211,7 +254,7 @@ impl Client {
             let first = computer.board().count() + 1;
             let _ = listed.compare_exchange(0, first, Ordering::AcqRel, Ordering::Acquire);
             let registry = computer.board().registry();
-            let _ = outbox.send(&message::list(&id, registry.fronts().listed(), era));
+            outbox.send_in_turn(&message::list(&id, registry.fronts().listed(), era), PATIENCE).await;
         });
     }
 
@@ -241,6 +284,12 @@ impl Client {
     }
 }
 
+/// The cursor of a list request.
+fn cursor_in(params: Option<&RawValue>) -> Option<&RawValue> {
+    let params = serde_json::from_str::<RawObject<'_>>(params?.get()).ok()?;
+    params.get("cursor").filter(|cursor| cursor.get() != "null")
+}
+
 /// The protocol version that a request of the new generation names.
 fn version_in(params: Option<&RawValue>) -> Option<String> {
     #[derive(Deserialize)]
@@ -262,86 +311,4 @@ fn version_in(params: Option<&RawValue>) -> Option<String> {
 
 fn is_known(version: &str) -> bool {
     rmcp::model::ProtocolVersion::KNOWN_VERSIONS.iter().any(|known| known.as_str() == version)
-}
-
-/// rmcp's part of a session.
-struct Rmcp {
-    inbox: mpsc::Sender<ClientJsonRpcMessage>,
-    /// Whether rmcp has seen a request: until then it takes a notification for a broken handshake.
-    begun: bool,
-    running: Pin<Box<dyn Future<Output = ()> + Send>>,
-}
-
-impl Rmcp {
-    fn start(computer: &Computer, outbox: &Outbox) -> Self {
-        let (inbox, messages) = mpsc::channel(64);
-        let (transport, handler) = (Upper { outbox: outbox.clone(), messages }, Handler::new(computer.clone()));
-        let running = async move {
-            match rmcp::serve_server(handler, transport).await {
-                Ok(service) => {
-                    let _ = service.waiting().await;
-                }
-                Err(error) => tracing::debug!(%error, "a client's handshake failed"),
-            }
-        };
-        Self { inbox, begun: false, running: Box::pin(running) }
-    }
-
-    /// Returns when rmcp has given up on this client. Cancel safe.
-    async fn run(&mut self) {
-        self.running.as_mut().await;
-    }
-
-    /// Passes a message on to rmcp.
-    async fn pass(&mut self, line: &str, outbox: &Outbox) {
-        let message = match serde_json::from_str::<ClientJsonRpcMessage>(line) {
-            Ok(message) => message,
-            Err(error) => {
-                let id = Envelope::of(line).and_then(|envelope| envelope.id).map_or("null", RawValue::get);
-                let _ =
-                    outbox.send(&message::failure(id, INVALID_REQUEST, &format!("the request is malformed: {error}")));
-                return;
-            }
-        };
-        let is_request = matches!(message, ClientJsonRpcMessage::Request(_));
-        if is_request || self.begun {
-            self.begun = true;
-            tokio::select! {
-                sent = self.inbox.send(message) => drop(sent),
-                // rmcp reads only while it runs.
-                () = self.running.as_mut() => {}
-            }
-        }
-    }
-}
-
-/// Our line transport as rmcp sees it.
-struct Upper {
-    outbox: Outbox,
-    messages: mpsc::Receiver<ClientJsonRpcMessage>,
-}
-
-impl Transport<RoleServer> for Upper {
-    type Error = io::Error;
-
-    fn name() -> Cow<'static, str> {
-        "stdio".into()
-    }
-
-    fn send(&mut self, message: ServerJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let sent = serde_json::to_vec(&message).map_err(io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            self.outbox.send(&line).map_err(|_| io::ErrorKind::BrokenPipe.into())
-        });
-        std::future::ready(sent)
-    }
-
-    async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
-        self.messages.recv().await
-    }
-
-    async fn close(&mut self) -> io::Result<()> {
-        self.messages.close();
-        Ok(())
-    }
 }

@@ -60,13 +60,16 @@ mod linux {
     const LIMIT: Duration = Duration::from_secs(10);
 
     pub(super) fn enter() {
+        // Who started us may have ignored it, and so would we: children would vanish without a word.
+        // SAFETY: the default action runs no code of ours.
+        let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
         let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         if threads != 1 || prctl::set_child_subreaper(true).is_err() {
             return;
         }
         let mut watched = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
-            watched.add(signal);
+        for forwarded in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+            watched.add(forwarded);
         }
         let mut before = SigSet::empty();
         if sigprocmask(SigmaskHow::SIG_BLOCK, Some(&watched), Some(&mut before)).is_err() {
@@ -174,14 +177,23 @@ mod linux {
 
     /// A client must see the end of its pipes when the daemon ends, not when we do.
     fn let_go_of_files() {
-        if let Ok(null) = fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
-            for standard in 0..3 {
+        let null = fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+        for standard in 0..3 {
+            match &null {
                 // SAFETY: both are descriptors of this process, which uses neither for anything else.
-                unsafe { libc::dup2(null.as_raw_fd(), standard) };
+                Ok(null) => unsafe { libc::dup2(null.as_raw_fd(), standard) },
+                // SAFETY: nothing in this process uses it any more.
+                Err(_) => unsafe { libc::close(standard) },
+            };
+        }
+        drop(null);
+        // SAFETY: the guard opens files only after this, and has none open that it still needs.
+        if unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) } != 0 {
+            for other in 3..1024 {
+                // SAFETY: as above; closing what is not open does nothing.
+                unsafe { libc::close(other) };
             }
         }
-        // SAFETY: the guard opens files only after this, and has none open that it still needs.
-        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
     }
 
     fn end_as(status: WaitStatus) -> ! {

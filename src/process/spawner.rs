@@ -5,6 +5,7 @@
 
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     process::Stdio,
     sync::{LazyLock, mpsc},
     thread,
@@ -25,7 +26,9 @@ static SPAWNER: LazyLock<Option<mpsc::Sender<Job>>> = LazyLock::new(|| {
     let work = move || {
         for job in queue {
             // Whoever asked may have gone: then the process is dropped here, and dies.
-            let _ = job.reply.send(start(&job.spawn, &job.runtime));
+            let started = catch_unwind(AssertUnwindSafe(|| start(&job.spawn, &job.runtime)));
+            let started = started.unwrap_or_else(|_| Err(io::Error::other("starting it panicked")));
+            let _ = job.reply.send(started);
         }
     };
     thread::Builder::new().name("spawner".into()).stack_size(256 << 10).spawn(work).ok().map(|_| jobs)

@@ -16,6 +16,8 @@ pub(super) fn members(pid: u32, mark: Mark) -> Vec<u32> {
 
 /// Signals the members, and returns how many there were.
 pub(super) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize {
+    // The group first: the system may be too short of descriptors to tell who else there is.
+    platform::send_group(pid, signal);
     let members = members(pid, mark);
     for member in &members {
         platform::send(*member, signal);
@@ -42,7 +44,7 @@ mod platform {
         collections::HashSet,
         fs, io,
         os::{
-            fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+            fd::{FromRawFd, OwnedFd, RawFd},
             unix::process::ExitStatusExt,
         },
         process::ExitStatus,
@@ -51,7 +53,7 @@ mod platform {
     use nix::{
         libc,
         sys::{
-            signal::{Signal as Sig, kill},
+            signal::{Signal as Sig, kill, killpg},
             wait::{Id, WaitPidFlag, WaitStatus, waitid},
         },
         unistd::Pid,
@@ -71,10 +73,10 @@ mod platform {
     }
 
     /// Every process of the system.
-    fn all() -> Vec<Entry> {
-        let Ok(dir) = fs::read_dir("/proc") else { return Vec::new() };
+    fn all() -> io::Result<Vec<Entry>> {
+        let dir = fs::read_dir("/proc")?;
         let pids = dir.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter_map(read).collect()
+        Ok(pids.filter_map(read).collect())
     }
 
     fn read(pid: u32) -> Option<Entry> {
@@ -89,29 +91,31 @@ mod platform {
 
     /// The living processes of a session and all that carries its mark, with their descendants.
     pub(super) fn members(pid: u32, mark: Mark) -> Vec<u32> {
-        living(|entry| entry.pid == pid || entry.session == pid, |found| found == mark)
+        let found = living(|entry| entry.pid == pid || entry.session == pid, |found| found == mark);
+        // Not being able to look is not the same as finding nobody.
+        found.unwrap_or_else(|_| vec![pid])
     }
 
     /// Our living descendants, and all that carries a mark of ours.
     pub(super) fn all_of_ours() -> Vec<u32> {
         let own = std::process::id();
-        living(|entry| entry.parent == own, Mark::is_ours)
+        living(|entry| entry.parent == own, Mark::is_ours).unwrap_or_default()
     }
 
     /// The living processes that are picked by what they are or by their mark, with all their descendants; never
     /// ourselves, never the guard.
-    fn living(is_seed: impl Fn(&Entry) -> bool, is_meant: impl Fn(Mark) -> bool) -> Vec<u32> {
-        let all = all();
+    fn living(is_seed: impl Fn(&Entry) -> bool, is_meant: impl Fn(Mark) -> bool) -> io::Result<Vec<u32>> {
+        let all = all()?;
         let marked = |entry: &Entry| Mark::of(entry.pid).is_some_and(&is_meant);
         let mut found = closure(&all, |entry| is_seed(entry) || marked(entry));
         found.remove(&std::process::id());
         guard::pid().map(|guard| found.remove(&guard));
-        all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect()
+        Ok(all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect())
     }
 
     /// The living descendants of a process.
     pub(in crate::process) fn descendants(pid: u32) -> Vec<u32> {
-        let all = all();
+        let all = all().unwrap_or_default();
         let found = closure(&all, |entry| entry.parent == pid);
         all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect()
     }
@@ -126,6 +130,15 @@ mod platform {
             if found.len() == before {
                 return found;
             }
+        }
+    }
+
+    /// Signals the group of a leader that is not reaped yet.
+    pub(super) fn send_group(leader: u32, signal: Signal) {
+        let signal = if signal == Signal::Kill { Sig::SIGKILL } else { Sig::SIGTERM };
+        if let Ok(leader) = i32::try_from(leader) {
+            // A group that is gone already is what was wanted.
+            let _ = killpg(Pid::from_raw(leader), signal);
         }
     }
 
@@ -180,9 +193,7 @@ mod platform {
             return Err(io::Error::last_os_error());
         }
         // SAFETY: the kernel has just given us this descriptor, and nobody else knows of it.
-        let owned = unsafe { OwnedFd::from_raw_fd(fd) };
-        debug_assert!(owned.as_raw_fd() > 2, "the standard descriptors are taken");
-        Ok(owned)
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 }
 
@@ -204,6 +215,9 @@ mod platform {
         let group = i32::try_from(pid).map(Pid::from_raw);
         group.is_ok_and(|group| killpg(group, None).is_ok()).then_some(pid).into_iter().collect()
     }
+
+    /// The group stands for its members: see `send`.
+    pub(super) fn send_group(_: u32, _: Signal) {}
 
     pub(super) fn send(pid: u32, signal: Signal) {
         let Ok(pid) = i32::try_from(pid) else { return };

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::{SchemaProfile, ToolFilter},
-    name::{self, Namespace},
+    name::{self, Bearer, Namespace},
     source::Tool,
 };
 
@@ -112,11 +112,14 @@ impl Catalog {
 
     /// The tool of this name, or the only one whose name differs from it in `-` and `_` alone.
     pub(crate) fn get(&self, name: &str) -> Option<&Listed> {
-        let exact = self.listed.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok();
-        let place = exact.or_else(|| {
-            let spellings = [name::loosened(name), name::loosened(&naming::lettered(name))];
-            spellings.iter().find_map(|name| *self.loosened.get(name)?)
-        });
+        let spellings = || [name::loosened(name), name::loosened(&naming::lettered(name))];
+        let loose = || self.listed.get(spellings().iter().find_map(|name| *self.loosened.get(name)?)?);
+        self.exact(name).or_else(loose)
+    }
+
+    /// The tool of exactly that name.
+    pub(crate) fn exact(&self, name: &str) -> Option<&Listed> {
+        let place = self.listed.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok();
         self.listed.get(place?)
     }
 
@@ -141,6 +144,16 @@ struct Draft<'a> {
     target: Target,
 }
 
+impl Draft<'_> {
+    fn bearer(&self) -> Bearer<'_> {
+        let own = match &self.target {
+            Target::Tool { own_name, .. } => own_name,
+            Target::Status => name::STATUS,
+        };
+        Bearer { namespace: self.namespace, shown: self.shown, own }
+    }
+}
+
 struct Builder {
     naming: Naming,
     profile: SchemaProfile,
@@ -152,14 +165,13 @@ impl Builder {
         let mut seen: HashSet<&str> = HashSet::new();
         let mut drafts = Vec::with_capacity(offer.tools.len() + 1);
         for tool in offer.tools.iter().filter(|tool| filter::admits(offer.filter, &tool.name)) {
-            let shown = filter::shown_name(offer.filter, &tool.name);
-            if seen.insert(shown) {
-                drafts.extend(self.draft(offer, tool, shown));
+            if seen.insert(&tool.name) {
+                drafts.extend(self.draft(offer, tool, filter::shown_name(offer.filter, &tool.name)));
             } else {
-                self.note(offer.namespace, doubled(&tool.name, shown));
+                self.note(offer.namespace, format!("tool `{}` is listed twice: the first counts", tool.name));
             }
         }
-        if offer.status && !seen.contains(name::STATUS) {
+        if offer.status && !drafts.iter().any(|draft| draft.shown == name::STATUS) {
             drafts.push(status(offer));
         }
         if !drafts.is_empty() && self.naming.has_to_letter(offer.namespace) {
@@ -192,7 +204,7 @@ impl Builder {
     }
 
     fn listed(&mut self, drafts: Vec<Draft<'_>>) -> Vec<Listed> {
-        let tools: Vec<(&Namespace, &str)> = drafts.iter().map(|draft| (draft.namespace, draft.shown)).collect();
+        let tools: Vec<Bearer<'_>> = drafts.iter().map(Draft::bearer).collect();
         let names = self.naming.assign(&tools);
         let mut listed: Vec<Listed> =
             drafts.into_iter().zip(names).filter_map(|(draft, name)| self.list(draft, name)).collect();
@@ -231,14 +243,6 @@ fn status<'a>(offer: &Offer<'a>) -> Draft<'a> {
         describe: None,
         definition: definition::status(offer.namespace, offer.agent_control),
         target: Target::Status,
-    }
-}
-
-fn doubled(own: &str, shown: &str) -> String {
-    if own == shown {
-        format!("tool `{own}` is listed twice: the first counts")
-    } else {
-        format!("tool `{own}` is left out: another one is shown as `{shown}` already, and the first counts")
     }
 }
 

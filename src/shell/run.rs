@@ -18,6 +18,7 @@ use super::{
 use crate::{
     error::Error,
     process::{Pipes, Process, Reader, Spawn, Stdin},
+    shutdown::Grace,
     source::{Answer, CallContext, Waiting},
     wire::Input,
 };
@@ -26,7 +27,7 @@ use crate::{
 const DRAIN: Duration = Duration::from_millis(100);
 
 /// What a command gets to leave in order when its caller has gone.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// A read takes this much at most; pipes hold as much.
 const CHUNK: usize = 64 << 10;
@@ -85,36 +86,30 @@ impl Command {
         };
         let mut streams = Streams::new(pipes, self.shell.config.max_output);
         let outcome = self.wait(&mut process, &mut streams, begin).await;
-        let end = match outcome {
+        let error = match outcome {
             Outcome::Exited(status) => {
                 let left = process.members().await;
                 let jobs = self.jobs(&left);
                 let _ = reply.send(Ok(report(streams.show(), Ended::Exited(status), (begin.elapsed(), jobs))));
                 if left.is_empty() {
-                    process.end(Duration::ZERO).await;
+                    process.end(Grace::of(Duration::ZERO)).await;
                 } else {
                     self.keep(process, streams.pipes).await;
                 }
                 return;
             }
             Outcome::TimedOut => {
-                process.end(Duration::ZERO).await;
+                process.end(Grace::of(Duration::ZERO)).await;
                 // What it printed before its end is there now, and nobody holds the pipe.
                 let _ = timeout_at(Instant::now() + DRAIN, streams.drain()).await;
                 let _ = reply.send(Ok(report(streams.show(), Ended::TimedOut, (begin.elapsed(), Vec::new()))));
                 return;
             }
-            Outcome::Cancelled => (Error::Cancelled, GRACE),
-            Outcome::Stopped => (stopped(), GRACE),
+            Outcome::Cancelled => Error::Cancelled,
+            Outcome::Stopped => stopped(),
         };
-        let (error, grace) = end;
-        if matches!(error, Error::Cancelled) {
-            let _ = reply.send(Err(error));
-            finish(process, grace).await;
-        } else {
-            finish(process, grace).await;
-            let _ = reply.send(Err(error));
-        }
+        let _ = reply.send(Err(error));
+        self.finish(process).await;
     }
 
     fn spawn(&self) -> Spawn {
@@ -148,10 +143,10 @@ impl Command {
                     exited = status;
                     drained_at = Some(Instant::now() + DRAIN);
                 }
+                () = drain => return Outcome::Exited(exited),
                 more = streams.read() => if !more && drained_at.is_some() {
                     return Outcome::Exited(exited);
                 },
-                () = drain => return Outcome::Exited(exited),
             }
             if streams.at_end() && drained_at.is_some() {
                 return Outcome::Exited(exited);
@@ -190,7 +185,23 @@ impl Command {
                 more = read(&mut pipes.stderr, &mut rubbish.1), if err => err = more,
             }
         }
-        finish(process, GRACE).await;
+        self.finish(process).await;
+    }
+
+    /// TERM for all of it, KILL when the grace is over: there is no stdin whose end a command would see.
+    async fn finish(&self, process: Process) {
+        process.terminate().await;
+        let mut cancelled = Grace::of(GRACE);
+        let stopped = async {
+            self.shell.stop.cancelled().await;
+            Grace::until(&self.shell.leave_by).over().await;
+        };
+        tokio::select! {
+            () = process.gone() => {}
+            () = cancelled.over() => {}
+            () = stopped => {}
+        }
+        process.end(Grace::of(Duration::ZERO)).await;
     }
 }
 
@@ -229,13 +240,6 @@ fn report((stdout, stderr): (Shown, Shown), ended: Ended, (took, jobs): (Duratio
 enum Ended {
     Exited(Option<ExitStatus>),
     TimedOut,
-}
-
-/// TERM for all of it, KILL when `grace` is over; a grace without the part in which a server would read its stdin's end.
-async fn finish(process: Process, grace: Duration) {
-    process.terminate().await;
-    process.until_gone(Instant::now() + grace).await;
-    process.end(Duration::ZERO).await;
 }
 
 fn code_of(status: Option<ExitStatus>) -> (i32, Option<String>) {

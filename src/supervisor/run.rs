@@ -1,6 +1,6 @@
 //! The state machine.
 
-use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
@@ -10,7 +10,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, State, Status, Unit, mailbox::Done};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    shutdown::Grace,
+};
 
 type FaceOf<U> = <<U as Unit>::Live as Live>::Face;
 
@@ -117,11 +120,11 @@ impl<U: Unit> Supervisor<U> {
                 },
                 outcome = &mut starting => return match outcome {
                     Ok(live) if end.token.is_cancelled() => {
-                        live.stop(end.grace()).await;
+                        live.stop(Grace::of(end.grace())).await;
                         Started::Left
                     }
                     Ok(live) if !stopped.is_empty() => {
-                        live.stop(GRACE).await;
+                        end.stop(live, GRACE).await;
                         Started::Stopped(stopped)
                     }
                     Ok(live) => Started::Up(live),
@@ -139,7 +142,7 @@ impl<U: Unit> Supervisor<U> {
             tokio::select! {
                 biased;
                 () = self.end.token.cancelled() => {
-                    live.stop(self.end.grace()).await;
+                    live.stop(Grace::of(self.end.grace())).await;
                     return Step::Leave;
                 }
                 command = self.commands.recv() => match command {
@@ -163,7 +166,7 @@ impl<U: Unit> Supervisor<U> {
                     Event::Ended(error) => {
                         let step = self.fail(error, failures + 1);
                         // Members of the tree may still run when the leader has died.
-                        live.stop(std::time::Duration::ZERO).await;
+                        live.stop(Grace::of(Duration::ZERO)).await;
                         return step;
                     }
                 },
@@ -234,15 +237,7 @@ impl<U: Unit> Supervisor<U> {
             status.state = State::Starting { attempt: 1 };
             status.last_face = Some(face);
         });
-        // Whoever wants us to leave meanwhile shortens the grace.
-        let end = self.end.clone();
-        let mut stopping = pin!(live.stop(GRACE));
-        tokio::select! {
-            () = &mut stopping => {}
-            () = end.token.cancelled() => {
-                let _ = tokio::time::timeout(end.grace(), stopping).await;
-            }
-        }
+        self.end.stop(live, GRACE).await;
     }
 
     fn show_stopped(&mut self) {
@@ -270,6 +265,20 @@ impl<U: Unit> Supervisor<U> {
                 status.restarts += 1;
             }
         });
+    }
+}
+
+impl End {
+    /// Ends a live unit; whoever makes the supervisor leave meanwhile shortens its grace.
+    async fn stop<L: Live>(&self, live: L, grace: Duration) {
+        let until = watch::Sender::new(Instant::now() + grace);
+        let mut stopping = pin!(live.stop(Grace::until(&until)));
+        tokio::select! {
+            () = &mut stopping => return,
+            () = self.token.cancelled() => {}
+        }
+        until.send_modify(|until| *until = (*until).min(Instant::now() + self.grace()));
+        stopping.await;
     }
 }
 

@@ -15,7 +15,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Begin, Event, Handle, Live, Policy, Reason, State, Unit, supervise};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    shutdown::Grace,
+};
 
 /// What the next starts do, the last one for ever.
 #[derive(Clone, Copy, PartialEq)]
@@ -89,7 +92,7 @@ impl Live for Alive {
         }
     }
 
-    async fn stop(self, _: Duration) {
+    async fn stop(self, _: Grace) {
         self.seen.lives.fetch_sub(1, Ordering::SeqCst);
     }
 }

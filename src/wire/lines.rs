@@ -6,6 +6,11 @@ use std::{future::Future, io, mem};
 pub(crate) trait Input: Send + 'static {
     /// Appends what is there to `buffer`, and returns how much that was: zero at the end. Cancel safe.
     fn read_into(&mut self, buffer: &mut Vec<u8>) -> impl Future<Output = io::Result<usize>> + Send;
+
+    /// Whether whoever writes has gone, whatever is still to be read.
+    fn is_hung_up(&self) -> bool {
+        false
+    }
 }
 
 /// A line, without its end.
@@ -55,6 +60,11 @@ impl<I: Input> Lines<I> {
                 self.ended = true;
             }
         }
+    }
+
+    /// Whether whoever writes has gone, whatever is still to be read.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.input.is_hung_up()
     }
 
     /// Takes a line out of the buffer if one is complete.

@@ -102,6 +102,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Sends a line when not more than `limit` waits before it. A reader that has gone is no error: it cannot be told.
+    pub(crate) async fn send_in_turn(&self, line: &[u8], limit: usize) {
+        while self.holds_more_than(limit) {
+            self.emptied().await;
+        }
+        let _ = self.send(line);
+    }
+
     /// Writes what waits, until the box is closed or the reader has gone. Its owner runs it, once.
     pub(crate) async fn drain(&self) {
         loop {
@@ -178,7 +186,14 @@ impl State {
         while self.written < self.queue.len() {
             match sink.try_write(&self.queue[self.written..]) {
                 Ok(written) => self.written += written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // A reader that is slow but steady never empties the box: what is written must go all the same.
+                    if self.written > self.queue.len() / 2 {
+                        self.queue.drain(..self.written);
+                        self.written = 0;
+                    }
+                    return true;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return false,
             }

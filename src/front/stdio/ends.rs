@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::{
     io::AsyncReadExt,
     net::{UnixStream, unix::pipe},
@@ -28,7 +29,7 @@ pub(super) fn of_this_process() -> io::Result<(In, Out)> {
 fn input() -> io::Result<In> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let kind = stdin.metadata()?.file_type();
-    if kind.is_fifo()
+    if is_anonymous("/proc/self/fd/0")
         && let Ok(pipe) = pipe::OpenOptions::new().open_receiver("/proc/self/fd/0")
     {
         return Ok(In::Pipe(pipe));
@@ -44,7 +45,7 @@ fn input() -> io::Result<In> {
 fn output() -> io::Result<Out> {
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let kind = stdout.metadata()?.file_type();
-    if kind.is_fifo()
+    if is_anonymous("/proc/self/fd/1")
         && let Ok(pipe) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
     {
         return Ok(Out::Pipe(pipe));
@@ -55,6 +56,11 @@ fn output() -> io::Result<Out> {
         return Ok(Out::Socket(socket));
     }
     Ok(Out::Blocking(stdout))
+}
+
+/// Whether it is a pipe without a name. One with a name, opened anew, does not tell that its writers have gone already.
+fn is_anonymous(descriptor: &str) -> bool {
+    std::fs::read_link(descriptor).is_ok_and(|target| target.to_string_lossy().starts_with("pipe:["))
 }
 
 fn socket(file: File) -> io::Result<Arc<UnixStream>> {
@@ -87,6 +93,19 @@ impl Input for In {
             },
             Self::Blocking(stdin) => stdin.read_buf(buffer).await,
         }
+    }
+
+    fn is_hung_up(&self) -> bool {
+        let descriptor = match self {
+            Self::Pipe(pipe) => pipe.as_fd(),
+            Self::Socket(socket) => socket.as_fd(),
+            // A terminal or a file: nobody can be told from it.
+            Self::Blocking(_) => return false,
+        };
+        let mut asked = [PollFd::new(descriptor, PollFlags::empty())];
+        #[cfg(target_os = "linux")]
+        asked[0].set_events(PollFlags::from_bits_retain(nix::libc::POLLRDHUP));
+        poll(&mut asked, PollTimeout::ZERO).is_ok_and(|answered| answered > 0)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     config::SchemaProfile,
-    name::{self, Namespace},
+    name::{self, Bearer, Namespace},
 };
 
 /// The rules for the names of one catalog.
@@ -29,7 +29,7 @@ impl Naming {
     ///
     /// All that collide get a hash. One may then collide with a tool that has the same name by chance or malice, so
     /// that this one gets a hash too: what comes out does not depend on the order.
-    pub(super) fn assign(self, tools: &[(&Namespace, &str)]) -> Vec<String> {
+    pub(super) fn assign(self, tools: &[Bearer<'_>]) -> Vec<String> {
         let fitted: Vec<_> = tools.iter().map(|&tool| self.fitted(tool)).collect();
         let mut bearers: HashMap<&str, Vec<usize>> = HashMap::with_capacity(tools.len());
         for (tool, fitted) in fitted.iter().enumerate() {
@@ -49,14 +49,14 @@ impl Naming {
         hashed.into_iter().zip(fitted).map(|(hashed, fitted)| hashed.unwrap_or(fitted.name)).collect()
     }
 
-    fn fitted(self, (namespace, tool): (&Namespace, &str)) -> name::Fitted {
-        let mut fitted = name::fit(namespace, tool, self.room(namespace));
-        fitted.name = self.begun(namespace, fitted.name);
+    fn fitted(self, tool: Bearer<'_>) -> name::Fitted {
+        let mut fitted = tool.fit(self.room(tool.namespace));
+        fitted.name = self.begun(tool.namespace, fitted.name);
         fitted
     }
 
-    fn hashed(self, (namespace, tool): (&Namespace, &str)) -> String {
-        self.begun(namespace, name::hashed(namespace, tool, self.room(namespace)))
+    fn hashed(self, tool: Bearer<'_>) -> String {
+        self.begun(tool.namespace, tool.hashed(self.room(tool.namespace)))
     }
 
     fn room(self, namespace: &Namespace) -> usize {
