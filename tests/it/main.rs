@@ -5,6 +5,7 @@ mod support; // the language of the tests: the program, a client, the servers, p
 
 mod bad_input; // what is told about each mistake, and that the other entries are unharmed
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
+mod circumstances; // who starts it, what it is given to read and to write, when it is told to go
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
 mod config_file; // where it is found, what it may hold, what is refused
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
