@@ -2,7 +2,6 @@
 
 use std::{io, os::fd::OwnedFd};
 
-use nix::{fcntl::OFlag, unistd::pipe2};
 use tokio::{io::AsyncReadExt, net::unix::pipe};
 
 /// What a child writes, for us to read.
@@ -12,8 +11,8 @@ pub(crate) struct Reader(pipe::Receiver);
 impl Reader {
     /// A new pipe: our end, and the child's.
     pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
-        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
-        Ok((Self(pipe::Receiver::from_owned_fd(ours)?), theirs))
+        let (ours, theirs) = io::pipe()?;
+        Ok((Self(pipe::Receiver::from_owned_fd(ours.into())?), theirs.into()))
     }
 }
 
@@ -31,8 +30,8 @@ pub(crate) struct Writer(pipe::Sender);
 impl Writer {
     /// A new pipe: our end, and the child's.
     pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
-        let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
-        Ok((Self(pipe::Sender::from_owned_fd(ours)?), theirs))
+        let (theirs, ours) = io::pipe()?;
+        Ok((Self(pipe::Sender::from_owned_fd(ours.into())?), theirs.into()))
     }
 }
 
