@@ -239,9 +239,13 @@ pub(crate) async fn capture(
 
 /// Returns when no captured program is running whose caller has gone.
 pub(crate) async fn captures_ended() {
-    while !CAPTURES.is_empty() {
-        sleep(LOOK).await;
-    }
+    let none = async {
+        while !CAPTURES.is_empty() {
+            sleep(LOOK).await;
+        }
+    };
+    // No longer than one takes whose caller has gone: others, whose callers wait for them, are none of ours.
+    let _ = timeout(FAREWELL * 2, none).await;
 }
 
 async fn read_all(process: &mut Process, pipes: &mut Pipes) -> io::Result<Captured> {
