@@ -16,7 +16,7 @@ use futures_util::{
     future::{AbortHandle, Abortable},
     stream::{FuturesUnordered, StreamExt},
 };
-use rmcp::model::ClientJsonRpcMessage;
+use rmcp::model::{ClientJsonRpcMessage, ClientRequest};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{sleep, timeout};
@@ -164,6 +164,10 @@ impl Client {
             (Some("initialize"), Some(id)) if self.legacy => {
                 self.send(&message::failure(id, INVALID_REQUEST, "this session is initialized already"));
             }
+            (Some("initialize"), Some(id)) if !is_handshake(&line) => {
+                let words = "cannot initialize: `params` must hold `protocolVersion`, `capabilities` and `clientInfo`";
+                self.send(&message::failure(id, INVALID_PARAMS, words));
+            }
             (Some("initialize"), Some(_)) => {
                 self.legacy = true;
                 self.pass(&line).await;
@@ -282,6 +286,12 @@ impl Client {
         handle.as_ref().map(AbortHandle::abort);
         handle.is_some()
     }
+}
+
+/// Whether a request for a handshake is one that rmcp understands.
+fn is_handshake(line: &str) -> bool {
+    let message = serde_json::from_str::<ClientJsonRpcMessage>(line);
+    matches!(message, Ok(ClientJsonRpcMessage::Request(request)) if matches!(request.request, ClientRequest::InitializeRequest(_)))
 }
 
 /// The cursor of a list request.

@@ -81,6 +81,15 @@ fn a_second_handshake_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_malformed_handshake_is_told_so_and_the_next_one_is_taken() {
+    let mut client = Client::start(&one_fake());
+    let error = client.request("initialize", json!({ "capabilities": {} }))["error"].clone();
+    assert_eq!(error["code"], -32602);
+    assert!(error["message"].as_str().unwrap().contains("protocolVersion"), "{error}");
+    assert_eq!(client.initialize("2025-11-25")["protocolVersion"], "2025-11-25");
+}
+
+#[test]
 fn a_cursor_that_nobody_gave_is_refused() {
     let mut client = Client::connect(&one_fake());
     assert_eq!(client.request("tools/list", json!({ "cursor": "x" }))["error"]["code"], -32602);
