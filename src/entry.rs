@@ -4,16 +4,24 @@ mod command;
 mod fill;
 mod stdio;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use stdio::Plan;
 
 use crate::{
-    config::{EntryConfig, EntryKind},
+    config::{
+        EntryConfig, EntryKind,
+        template::{self, Reference},
+    },
     error::Result,
     name::Namespace,
+    secret::looks_secret,
     shell,
     shutdown::Grace,
     source::Source,
@@ -38,6 +46,36 @@ pub(crate) struct Recipe {
     pub(crate) workspace: PathBuf,
     /// Whether `${cmd:…}` may run programs.
     pub(crate) may_run_commands: bool,
+    /// Variables that hold secrets of some entry: no business of a shell's.
+    pub(crate) withheld: Withheld,
+}
+
+/// Names of variables that entries of a Computer take secrets from. Cheap to clone: all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Withheld(Arc<RwLock<BTreeSet<String>>>);
+
+impl Withheld {
+    /// Adds what an entry takes secrets from.
+    pub(crate) fn add(&self, config: &EntryConfig) {
+        let texts: Vec<&String> = match &config.kind {
+            EntryKind::Stdio(config) => {
+                config.args.iter().chain([&config.command]).chain(config.env.iter().map(|(_, value)| value)).collect()
+            }
+            EntryKind::Shell(config) => config.env.iter().map(|(_, value)| value).collect(),
+        };
+        let names =
+            texts.into_iter().flat_map(|text| template::references(text)).filter_map(|reference| match reference {
+                Reference::Env(name) => Some(name),
+                Reference::Variable { name, .. } => looks_secret(&name).then_some(name),
+                Reference::File(_) | Reference::Command(_) | Reference::WorkspaceFolder | Reference::UserHome => None,
+            });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
+    /// Whether a variable is among them.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
 }
 
 impl Entry {

@@ -21,7 +21,7 @@ use tokio_util::{
 };
 
 use crate::{
-    config::{InheritEnv, ShellConfig},
+    config::ShellConfig,
     environment::{self, LoginEnvironment},
     error::{Error, Result},
     shutdown::Grace,
@@ -32,6 +32,9 @@ use crate::{
 pub(crate) struct Setting {
     pub(crate) directory: PathBuf,
     pub(crate) shell: Option<PathBuf>,
+    /// The user's environment, less what is no business of a command's.
+    pub(crate) environment: Vec<(String, String)>,
+    /// What the entry sets on top.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) login: Arc<LoginEnvironment>,
     pub(crate) config: ShellConfig,
@@ -71,12 +74,11 @@ const QUIET: [(&str, &str); 6] = [
 
 impl Shell {
     pub(crate) fn start(setting: Setting) -> Result<Self> {
-        let Setting { directory, shell, variables, login, config } = setting;
+        let Setting { directory, shell, environment: mut env, variables, login, config } = setting;
         let program = match shell {
             Some(shell) => find(&shell, &login)?,
             None => environment::user_shell(),
         };
-        let mut env = environment::curated(&login, &InheritEnv::All);
         let quiet = QUIET.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         for (name, value) in quiet.chain(variables) {
             env.retain(|(known, _)| *known != name);

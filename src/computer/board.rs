@@ -15,7 +15,7 @@ use tokio::{
 use super::{Event, event_channel};
 use crate::{
     config::{EntryConfig, ToolFilter},
-    entry::{Face, Recipe},
+    entry::{Face, Recipe, Withheld},
     name::Namespace,
     registry::{Member, Registry, Rules},
     supervisor::Handle,
@@ -26,6 +26,7 @@ pub(crate) struct Board {
     rules: Rules,
     workspace: PathBuf,
     may_run_commands: bool,
+    withheld: Withheld,
     slots: Mutex<Slots>,
     registry: watch::Sender<Arc<Registry>>,
     /// Counts the registries that differed from the one before.
@@ -67,6 +68,7 @@ impl Board {
             rules,
             workspace,
             may_run_commands,
+            withheld: Withheld::default(),
             slots: Mutex::default(),
             registry: watch::Sender::new(Arc::new(Registry::empty())),
             generation: watch::Sender::new(0),
@@ -82,7 +84,9 @@ impl Board {
         if slots.by_name.contains_key(&namespace) {
             return false;
         }
+        self.withheld.add(&config);
         let recipe = Recipe {
+            withheld: self.withheld.clone(),
             namespace: namespace.clone(),
             workspace: self.workspace.clone(),
             may_run_commands: self.may_run_commands,

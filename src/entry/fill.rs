@@ -13,7 +13,7 @@ use crate::{
         ShellConfig,
         template::{self, Reference},
     },
-    environment::{self, LoginEnvironment},
+    environment::{self, InheritEnv, LoginEnvironment},
     error::{Error, Result},
     process,
     secret::{Secrets, looks_secret},
@@ -89,7 +89,10 @@ impl<'a> Filler<'a> {
             None => None,
         };
         let variables = self.variables(&config.env).await?;
-        Ok(crate::shell::Setting { directory, shell, variables, login: self.login, config: config.clone() })
+        let mut environment = environment::curated(&self.login, &InheritEnv::All);
+        environment.retain(|(name, _)| !self.recipe.withheld.holds(name));
+        let (login, config) = (self.login, config.clone());
+        Ok(crate::shell::Setting { directory, shell, environment, variables, login, config })
     }
 
     /// What was filled in and must not be seen.
@@ -148,7 +151,7 @@ impl<'a> Filler<'a> {
                 "programs are run only for a file that you own and named with --config or $COMPUTER_CONFIG".into(),
             ));
         }
-        let env = environment::curated(&self.login, &crate::config::InheritEnv::All);
+        let env = environment::curated(&self.login, &InheritEnv::All);
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let printed = process::capture(Path::new("/bin/sh"), &["-c", command], env, COMMAND).await;
         let captured = printed.map_err(|error| failed(error.to_string()))?;

@@ -198,3 +198,15 @@ fn who_asks_a_deferred_entry_how_it_is_does_not_start_it() {
     assert_eq!(scratch.call("fake__status", &json!({ "connect": true }))["status"], "ready");
     assert!(file.exists());
 }
+
+#[test]
+fn a_secret_that_an_entry_takes_from_a_variable_is_not_in_the_shells_environment() {
+    let entries = json!({
+        "fake": with(fake(["--tools", "1"]), &json!({ "env": { "KEY": "${env:UPSTREAM}" } })),
+        "sh": { "type": "shell", "mode": "unrestricted" },
+    });
+    let scratch = Scratch::entries(entries).variable("UPSTREAM", "of-the-daemon").variable("OTHER", "of-the-user");
+    let mut client = Client::connect(&scratch);
+    let printed = client.call_text("sh__run_command", &json!({ "command": "echo [$UPSTREAM] [$OTHER]" }));
+    assert_eq!(printed.trim_end(), "[] [of-the-user]");
+}
