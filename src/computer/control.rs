@@ -245,7 +245,8 @@ impl Computer {
             let (handle, supervised) = supervisor::supervise(Entry::new(Recipe::clone(&slot.recipe)), policy, begin);
             let following = follow(board, namespace.clone(), handle.clone());
             let (stop, leaving) = (run.stop.clone(), handle.clone());
-            let span = tracing::info_span!("entry", %namespace);
+            // At the highest level, so that whatever is logged at all says which entry it is about.
+            let span = tracing::error_span!("entry", %namespace);
             let work = async move {
                 let deserted = async {
                     // Nobody holds the Computer any more; after a `stop` this is told already and changes nothing.

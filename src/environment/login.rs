@@ -88,7 +88,11 @@ impl Asked {
             Ok(variables) => return LoginEnvironment { variables, warning: None },
             Err(reason) => reason,
         };
-        tracing::info!(shell = %self.shell.display(), reason = interactive, "no environment from an interactive shell");
+        tracing::warn!(
+            shell = %self.shell.display(),
+            reason = interactive,
+            "the user's interactive shell did not tell its environment; its start-up files keep it, and every start, waiting"
+        );
         match self.ask(Kind::Login, self.deadline.saturating_sub(started.elapsed())).await {
             Ok(variables) => LoginEnvironment { variables, warning: None },
             Err(login) => LoginEnvironment {

@@ -215,7 +215,9 @@ impl<U: Unit> Supervisor<U> {
 
     /// Decides what follows a failure.
     fn fail(&mut self, error: Error, failures: u32) -> Step<U::Live> {
-        tracing::warn!(%error, failures, "an entry is down");
+        // On one line: what a server said last must not pass for a record of its own.
+        let error_line = error.to_string().replace('\n', " | ");
+        tracing::warn!(failures, error = error_line, "an entry is down");
         self.publisher.send_modify(|status| status.last_error = Some(error.clone()));
         if !self.policy.restart {
             self.show(State::Failed(error));

@@ -210,3 +210,20 @@ fn a_secret_that_an_entry_takes_from_a_variable_is_not_in_the_shells_environment
     let printed = client.call_text("sh__run_command", &json!({ "command": "echo [$UPSTREAM] [$OTHER]" }));
     assert_eq!(printed.trim_end(), "[] [of-the-user]");
 }
+
+#[test]
+fn the_log_says_which_entry_it_is_about_on_one_line() {
+    let scratch = Scratch::entries(
+        json!({ "good": fake(["--tools", "1"]), "bad": fake(["--exit-at-once", "7", "--stderr", "one two"]) }),
+    );
+    let log = scratch.path("log");
+    let mut serve = scratch.command(["serve", "--stdio"]);
+    let mut child =
+        serve.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let line = || fs::read_to_string(&log).unwrap().lines().find(|line| line.contains("is down")).map(str::to_owned);
+    eventually("it is logged", || line().is_some());
+    let line = line().unwrap();
+    assert!(line.contains("bad") && line.contains("exited with status 7") && line.contains("failures"), "{line}");
+    drop(child.stdin.take());
+    eventually("it has left", || child.try_wait().unwrap().is_some());
+}
