@@ -171,15 +171,22 @@ impl Source for Commands {
         self.tools.clone()
     }
 
-    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
+    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
         if call.tool != "run_command" {
             let unknown = Error::UnknownTool { name: call.tool.to_owned(), nearest: vec!["run_command".to_owned()] };
-            return Box::pin(async move { Err(unknown) });
+            return Some(Box::pin(async move { Err(unknown) }));
         }
-        match arguments::read(call.arguments, &self.directory, &self.config) {
+        Some(match arguments::read(call.arguments, &self.directory, &self.config) {
             Ok(order) => run::run(self, order, context),
             Err(refusal) => Box::pin(async move { Ok(refused(&refusal)) }),
-        }
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        !self.stop.is_cancelled()
     }
 
     fn probe(self: Arc<Self>) -> Waiting<()> {

@@ -20,8 +20,9 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Sends a call, and returns a future of its answer.
     ///
     /// The call has been handed over when this method returns; the future only waits. Dropping it takes the call
-    /// back (the server is told, a command's process tree is ended).
-    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer>;
+    /// back (the server is told, a command's process tree is ended). `None` when there is nobody any more to take the
+    /// call: it may be given to whoever comes next. [`is_open`](Self::is_open) is false from then on.
+    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>>;
 
     /// Asks for a sign of life. Cancel safe.
     fn probe(self: Arc<Self>) -> Waiting<()>;

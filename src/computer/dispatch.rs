@@ -66,7 +66,7 @@ impl Kept {
         Params { arguments: self.arguments.as_deref(), meta: self.meta.as_deref(), rest }
     }
 
-    fn send(&self, face: &Face, tool: &str, context: CallContext) -> Waiting<Answer> {
+    fn send(&self, face: &Face, tool: &str, context: CallContext) -> Option<Waiting<Answer>> {
         let rest = self.rest();
         face.clone().call(self.borrow(&rest).call(tool), context)
     }
@@ -102,9 +102,12 @@ pub(crate) fn call(
     match &listed.route.target {
         Target::Status => status_tool::call(board.clone(), namespace.to_owned(), params.arguments),
         Target::Tool { own_name, repeatable } => {
-            if !repeatable && let Some(face) = open(handle) {
+            if !repeatable
+                && let Some(face) = open(handle)
+                && let Some(answer) = face.call(params.call(own_name), context.clone())
+            {
                 // The ordinary case: nothing is copied, no task is woken.
-                return face.call(params.call(own_name), context);
+                return answer;
             }
             let way = Way {
                 handle: handle.clone(),
@@ -177,23 +180,28 @@ struct Way {
 impl Way {
     fn send(self, params: Kept, context: CallContext) -> Waiting<Answer> {
         // What can go out at once does, before anybody polls.
-        let first = open(&self.handle).map(|face| params.send(&face, &self.tool, context.clone()));
+        let first = open(&self.handle).and_then(|face| params.send(&face, &self.tool, context.clone()));
         Box::pin(async move {
             let first = match first {
                 Some(first) => first,
-                None => {
-                    params.send(&ready(&self.handle, &self.namespace, &context).await?, &self.tool, context.clone())
-                }
+                None => self.send_to_next(&params, &context).await?,
             };
             match first.await {
                 // The server died before it answered, and calling twice is like calling once.
-                Err(Error::Ended { .. }) if self.twice => {
-                    let face = ready(&self.handle, &self.namespace, &context).await?;
-                    params.send(&face, &self.tool, context).await
-                }
+                Err(Error::Ended { .. }) if self.twice => self.send_to_next(&params, &context).await?.await,
                 outcome => outcome,
             }
         })
+    }
+
+    /// Sends to whoever is up next. One that goes before it has taken the call is none.
+    async fn send_to_next(&self, params: &Kept, context: &CallContext) -> Result<Waiting<Answer>> {
+        loop {
+            let face = ready(&self.handle, &self.namespace, context).await?;
+            if let Some(sent) = params.send(&face, &self.tool, context.clone()) {
+                return Ok(sent);
+            }
+        }
     }
 }
 

@@ -144,7 +144,11 @@ impl Link {
     pub(super) fn send(&self, line: &[u8]) -> Result<()> {
         self.outbox.send(line).map_err(|refused| match refused {
             Refused::Full(queued) => Error::NotReading { queued },
-            Refused::Closed => self.gone(),
+            Refused::Closed => {
+                // It may still run and even write: but nobody can ask it for anything any more.
+                self.mark_ended("closed its input");
+                self.gone()
+            }
         })
     }
 
@@ -299,7 +303,7 @@ impl Source for Link {
         self.tools.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
+    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
         request::call(&self, call, context)
     }
 

@@ -31,16 +31,17 @@ const OF_THE_CONNECTION: [&str; 4] = [
     "io.modelcontextprotocol/clientCapabilities",
 ];
 
-/// Sends a call; the future waits for its answer.
-pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Waiting<Answer> {
+/// Sends a call; the future waits for its answer. `None` when the server has gone already.
+pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
     let clock = Clock { tool: call.tool.to_owned(), begin: Instant::now() };
     let sent = link.expect(&context, Some(clock)).and_then(|(id, reply)| {
         let wait = Wait { link: link.clone(), id, armed: true };
         link.send(line_of_call(link, id, call).as_bytes()).map(|()| (wait, reply))
     });
     match sent {
-        Ok((wait, reply)) => Box::pin(wait_for(wait, reply, context.cancel)),
-        Err(error) => Box::pin(async move { Err(error) }),
+        Ok((wait, reply)) => Some(Box::pin(wait_for(wait, reply, context.cancel))),
+        Err(Error::Ended { .. }) => None,
+        Err(error) => Some(Box::pin(async move { Err(error) })),
     }
 }
 

@@ -38,9 +38,6 @@ pub(super) fn run(shell: Arc<Commands>, order: Order, context: CallContext) -> W
     let guard = gone.clone().drop_guard();
     let (reply, answer) = oneshot::channel();
     let tasks = shell.tasks.clone();
-    if shell.stop.is_cancelled() {
-        return Box::pin(async { Err(stopped()) });
-    }
     tasks.spawn(async move {
         let command = Command { shell, order, cancel: context.cancel.clone().unwrap_or_default(), gone };
         command.run(reply).await;

@@ -104,3 +104,36 @@ fn the_crash_of_one_server_is_nothing_to_the_others() {
     client.request("tools/call", json!({ "name": "a__crash", "arguments": {} }));
     assert_eq!(client.call_text("b__pid", &json!({})), other);
 }
+
+#[test]
+fn calls_sent_beside_a_crash_get_its_cause_or_wait_for_the_next_life() {
+    let (mut client, _file, _scratch) = watched(&json!({}));
+    for _ in 0..3 {
+        let crash = client.ask_tool("fake__crash", &json!({}));
+        let beside: Vec<_> = (0..20).map(|_| client.ask_tool("fake__echo", &json!({ "message": "m" }))).collect();
+        assert!(client.answer(&crash).text.contains("about to crash"));
+        for id in beside {
+            let text = client.answer(&id).text;
+            assert!(text.contains("about to crash") || text.contains(r#""text":"m""#), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_closes_its_input_is_started_anew() {
+    let scratch = Scratch::new();
+    let file = scratch.path("starts");
+    // It hands over to the real server the second time; the first time it answers and then hears nothing more.
+    let script = format!(
+        r#"echo start >> {file}; if [ $(wc -l < {file}) -gt 1 ]; then exec {fake}; fi
+           read -r line; echo '{{"jsonrpc":"2.0","id":0,"error":{{"code":-32601,"message":"no"}}}}'
+           read -r line; echo '{{"jsonrpc":"2.0","id":1,"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"0"}}}}}}'
+           read -r line; read -r line; echo '{{"jsonrpc":"2.0","id":"c-1","result":{{"tools":[{{"name":"echo","inputSchema":{{"type":"object"}}}}]}}}}'
+           exec < /dev/null; exec sleep 1000"#,
+        file = text(&file),
+        fake = text(&crate::support::fake::path()),
+    );
+    let scratch = scratch.config(&json!({ "mcpServers": { "fake": { "command": "sh", "args": ["-c", script] } } }));
+    let mut client = Client::connect(&scratch);
+    assert_eq!(client.call_text("fake__echo", &json!({ "message": "heard" })), "heard");
+}
