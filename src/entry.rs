@@ -24,12 +24,9 @@ use crate::{
     secret::looks_secret,
     shell,
     shutdown::Grace,
-    source::Source,
+    source::Face,
     supervisor::{Event, Live, Policy, Unit},
 };
-
-/// What everybody but its owner sees of an entry that is up.
-pub(crate) type Face = Arc<dyn Source>;
 
 /// The recipe of an entry, and what was learnt from earlier starts.
 pub(crate) struct Entry {

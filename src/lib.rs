@@ -7,7 +7,6 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `cli` | the program's verbs |
 //! | `front` | our face as an MCP server |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
@@ -20,7 +19,10 @@
 //! | `config` | what a Computer is made of, and the file it is written in |
 //! | `environment` | the user's environment; the only reader of `std::env` |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
-//! | `source`, `name`, `error`, `raw`, `secret`, `shutdown` | leaves |
+//! | `source` | the one face of whatever stands behind a namespace |
+//! | `name`, `error`, `glob`, `raw`, `secret`, `shutdown` | leaves |
+//!
+//! The program's verbs are in `cli`, beside `main`, and use nothing but what is public here.
 
 mod computer;
 pub mod config;
@@ -29,6 +31,7 @@ mod entry;
 pub mod environment;
 mod error;
 pub mod front;
+mod glob;
 mod name;
 mod process;
 mod provider;

@@ -10,9 +10,8 @@ pub(crate) use catalog::{Catalog, Listed, Offer, Target};
 
 use crate::{
     config::{SchemaProfile, StatusTools, ToolFilter},
-    entry::Face,
     name::Namespace,
-    source::ToolList,
+    source::{Face, ToolList},
     supervisor::{Handle, Reason, State, Status},
 };
 

@@ -36,6 +36,9 @@ pub(crate) trait Source: Send + Sync + 'static {
     fn about(&self) -> About;
 }
 
+/// What everybody but its owner sees of a source that is up.
+pub(crate) type Face = Arc<dyn Source>;
+
 /// A boxed future that borrows nothing.
 pub type Waiting<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 

@@ -15,9 +15,10 @@ use tokio::{
 use super::{Event, event_channel};
 use crate::{
     config::{EntryConfig, ToolFilter},
-    entry::{Face, Recipe, Withheld},
+    entry::{Recipe, Withheld},
     name::Namespace,
     registry::{Member, Registry, Rules},
+    source::Face,
     supervisor::Handle,
 };
 
@@ -107,8 +108,7 @@ impl Board {
     pub(super) fn unregister(&self, namespace: &str) -> Option<Slot> {
         let mut slots = self.slots();
         slots.order.retain(|known| known.as_str() != namespace);
-        let known = slots.order_key(namespace)?;
-        slots.by_name.remove(&known)
+        slots.by_name.remove(namespace)
     }
 
     /// Takes every running supervisor off the board.
@@ -118,9 +118,7 @@ impl Board {
 
     /// Looks at an entry, or changes it. `use_it` must not take long: everybody waits.
     pub(super) fn slot<T>(&self, namespace: &str, use_it: impl FnOnce(&mut Slot) -> T) -> Option<T> {
-        let mut slots = self.slots();
-        let known = slots.order_key(namespace)?;
-        slots.by_name.get_mut(&known).map(use_it)
+        self.slots().by_name.get_mut(namespace).map(use_it)
     }
 
     /// The namespaces in the order in which they were registered.
@@ -198,12 +196,6 @@ impl Board {
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Slots {
-    fn order_key(&self, namespace: &str) -> Option<Namespace> {
-        self.by_name.keys().find(|known| known.as_str() == namespace).cloned()
     }
 }
 

@@ -16,10 +16,11 @@ use super::{
 };
 use crate::{
     config::EntryConfig,
-    entry::{Entry, Face, Recipe},
+    entry::{Entry, Recipe},
     error::{Error, Result},
     name::Namespace,
     process,
+    source::Face,
     supervisor::{self, Begin, GRACE, Handle, Reason, Status},
 };
 

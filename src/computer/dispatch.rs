@@ -7,11 +7,10 @@ use tokio::time::timeout;
 
 use super::{board::Board, health, status_tool};
 use crate::{
-    entry::Face,
     error::{Error, Result},
     name::namespace_of,
     registry::{Registry, Target},
-    source::{Answer, Call, CallContext, Waiting},
+    source::{Answer, Call, CallContext, Face, Waiting},
     supervisor::{Handle, Status},
 };
 

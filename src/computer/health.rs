@@ -18,9 +18,9 @@ use tokio::time::{Instant, timeout};
 use super::{Computer, board::Board};
 use crate::{
     config::EntryKind,
-    entry::Face,
     process::{self, Usage, guard},
     registry::Registry,
+    source::Face,
     supervisor::{Handle, Reason, State, Status},
 };
 

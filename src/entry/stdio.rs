@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Face, Recipe,
+    Recipe,
     command::{self, Resolved},
     fill::Filler,
 };
@@ -18,6 +18,7 @@ use crate::{
     process::{self, Process, Spawn, Stdin},
     secret::Secrets,
     shutdown::Grace,
+    source::Face,
     supervisor::Event,
 };
 

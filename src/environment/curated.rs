@@ -2,6 +2,7 @@
 
 use super::InheritEnv;
 use super::{LoginEnvironment, Variables, home, is_bookkeeping, is_private, join_path, own, path::Places};
+use crate::glob::matches;
 
 /// Names and globs of what every child may know: who and where the user is, how the network is reached, where
 /// runtimes and package managers look. The daemon's environment holds more, secrets among it.
@@ -45,33 +46,6 @@ fn curate(places: &Places<'_>, inherit: &InheritEnv) -> Vec<(String, String)> {
 fn is_curated(name: &str) -> bool {
     let for_the_system = if cfg!(windows) { ON_WINDOWS } else { "" };
     CURATED.split_whitespace().chain(for_the_system.split_whitespace()).any(|glob| matches(glob, name))
-}
-
-/// Whether the whole name fits the glob, in which `*` is any text and `?` any one byte.
-fn matches(glob: &str, name: &str) -> bool {
-    let (glob, name) = (glob.as_bytes(), name.as_bytes());
-    let (mut at, mut seen) = (0, 0);
-    // Only the last star needs to be tried again: what an earlier one took can as well be taken by it.
-    let mut star = None;
-    while seen < name.len() {
-        match glob.get(at) {
-            Some(b'*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(byte) if *byte == b'?' || *byte == name[seen] => {
-                at += 1;
-                seen += 1;
-            }
-            _ => {
-                let Some((place, taken)) = star else { return false };
-                star = Some((place, taken + 1));
-                at = place + 1;
-                seen = taken + 1;
-            }
-        }
-    }
-    glob[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(unix)]

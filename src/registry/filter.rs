@@ -1,8 +1,6 @@
 //! Which of an entry's tools are shown, and how.
 
-use std::str::Chars;
-
-use crate::config::ToolFilter;
+use crate::{config::ToolFilter, glob::matches};
 
 /// Whether the tool that its source calls `own_name` is shown.
 pub(crate) fn admits(filter: &ToolFilter, own_name: &str) -> bool {
@@ -22,33 +20,6 @@ pub(crate) fn shown_description<'a>(filter: &'a ToolFilter, own_name: &str) -> O
 
 fn look_up<'a>(pairs: &'a [(String, String)], own_name: &str) -> Option<&'a str> {
     pairs.iter().find(|(own, _)| own == own_name).map(|(_, shown)| shown.as_str())
-}
-
-/// Whether a glob covers the whole text: `*` is any characters, `?` is one, all else is itself.
-///
-/// Only the last `*` is ever widened, so that no pattern costs more than its length times that of the text.
-fn matches(glob: &str, text: &str) -> bool {
-    let (mut glob, mut text) = (glob.chars(), text.chars());
-    let mut widest: Option<(Chars<'_>, Chars<'_>)> = None;
-    loop {
-        let rest = text.clone();
-        match (glob.next(), text.next()) {
-            (None, None) => return true,
-            (Some('*'), _) => {
-                text = rest;
-                widest = Some((glob.clone(), text.clone()));
-            }
-            (Some('?'), Some(_)) => {}
-            (Some(wanted), Some(found)) if wanted == found => {}
-            _ => {
-                let Some((after_star, covered)) = &mut widest else { return false };
-                if covered.next().is_none() {
-                    return false;
-                }
-                (glob, text) = (after_star.clone(), covered.clone());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

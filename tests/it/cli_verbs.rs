@@ -1,6 +1,6 @@
 //! The shapes and exit statuses that scripts depend on.
 
-use std::os::unix::fs::symlink;
+use std::{fs::File, io::Read, os::unix::fs::symlink, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -191,4 +191,23 @@ fn what_calls_start_goes_with_them() {
     let pids = pids_in(&pids);
     assert_eq!(pids.len(), 3);
     assert_gone(&pids);
+}
+
+#[test]
+fn on_a_terminal_each_entry_gets_a_line_as_it_connects() {
+    let entries = json!({ "one": fake(["--tools", "1"]), "two": fake(["--tools", "2"]), "bad": { "command": "no-such-program-3f" } });
+    let scratch = Scratch::entries(entries);
+    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut tools = scratch.command(["tools"]);
+    let run = tools.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(terminal.slave).output().unwrap();
+    // The command holds our end of the terminal: as long as it lives, reading never comes to its end.
+    drop(tools);
+    let mut shown = Vec::new();
+    // A terminal whose other end has gone ends with an error, when all has been read.
+    let _ = File::from(terminal.master).read_to_end(&mut shown);
+    let shown = String::from_utf8(shown).unwrap();
+    let line = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {shown}"));
+    assert!(line("one ").contains("1 tool") && line("two ").contains("2 tools"), "{shown}");
+    assert!(line("bad ").contains("no-such-program-3f"), "{shown}");
+    assert!(!String::from_utf8(run.stdout).unwrap().contains('✓'), "stdout holds the answer alone");
 }
