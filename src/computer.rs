@@ -25,7 +25,7 @@ pub use health::{ComputerHealth, EnsureReady, EntryHealth, RetryDegraded};
 pub use plan::EntryPlan;
 
 use crate::{
-    config::{ComputerConfig, ShellConfig, ShellMode, StdioConfig},
+    config::{ComputerConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig},
     environment,
     error::Result,
     provider::Changes,
@@ -124,6 +124,11 @@ impl Computer {
     /// An entry for a program that speaks MCP on its stdin and stdout: a path, a program on PATH, or a package.
     pub fn stdio(command: impl Into<String>, args: impl IntoIterator<Item = impl Into<String>>) -> StdioConfig {
         StdioConfig::new(command, args)
+    }
+
+    /// An entry for a server that is reached over HTTP.
+    pub fn http(url: impl Into<String>) -> HttpConfig {
+        HttpConfig::new(url)
     }
 
     /// An entry for the built-in shell.

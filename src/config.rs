@@ -116,6 +116,8 @@ impl From<EntryKind> for EntryConfig {
 pub enum EntryKind {
     /// A program that speaks MCP on its stdin and stdout.
     Stdio(StdioConfig),
+    /// A server that is reached over HTTP.
+    Http(HttpConfig),
     /// The built-in shell.
     Shell(ShellConfig),
 }
@@ -187,6 +189,77 @@ impl fmt::Debug for StdioConfig {
 impl From<StdioConfig> for EntryConfig {
     fn from(config: StdioConfig) -> Self {
         EntryKind::Stdio(config).into()
+    }
+}
+
+/// An HTTP entry. Texts may hold `${…}` references, which are filled in at each connect.
+#[derive(Clone, PartialEq)]
+pub struct HttpConfig {
+    /// Where the server is: `http://…` or `https://…`.
+    pub url: String,
+    /// What goes with every request to that origin, and to no other.
+    pub headers: Vec<(String, String)>,
+    /// A program and its arguments that prints a JSON object of further headers; run at connect and after a 401.
+    pub headers_helper: Option<Vec<String>>,
+    /// How it is spoken to.
+    pub transport: HttpTransport,
+    /// How long it may take to connect; 30 s when it is not given.
+    pub connect_timeout: Option<Duration>,
+    /// How long a call may stay without progress.
+    pub call_timeout: Duration,
+    /// How long a call may last in all.
+    pub max_call_time: Duration,
+    /// The largest message that is read from it, in bytes.
+    pub max_message: usize,
+    /// Whether it is connected again when the connection is lost.
+    pub restart: Restart,
+}
+
+/// How an HTTP entry is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HttpTransport {
+    /// Streamable HTTP, and the older HTTP+SSE when the server does not know that.
+    #[default]
+    Auto,
+    /// The older HTTP+SSE alone.
+    Sse,
+}
+
+impl HttpConfig {
+    pub(crate) fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            headers: Vec::new(),
+            headers_helper: None,
+            transport: HttpTransport::default(),
+            connect_timeout: None,
+            call_timeout: Duration::from_secs(120),
+            max_call_time: Duration::from_secs(30 * 60),
+            max_message: 16 << 20,
+            restart: Restart::default(),
+        }
+    }
+
+    /// Sets a header that goes with every request.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl fmt::Debug for HttpConfig {
+    /// Without the values of headers, and without what a URL may hold beside its place: see `StdioConfig`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&String> = self.headers.iter().map(|(name, _)| name).collect();
+        let place = self.url.split(['?', '#']).next().unwrap_or_default();
+        f.debug_struct("HttpConfig").field("url", &place).field("headers", &headers).finish_non_exhaustive()
+    }
+}
+
+impl From<HttpConfig> for EntryConfig {
+    fn from(config: HttpConfig) -> Self {
+        EntryKind::Http(config).into()
     }
 }
 
@@ -326,11 +399,36 @@ pub struct ServeConfig {
     pub name_limit: usize,
     /// How long a first `tools/list` waits for entries that are starting.
     pub list_wait: Duration,
+    /// Where it listens for clients over HTTP, as `host:port`; nowhere when it is not given.
+    pub http: Option<String>,
+    /// What `Host` a request may name, beside the loopback names and the address that it listens on.
+    pub allowed_hosts: Vec<String>,
+    /// What `Origin` a request may come from, beside our own.
+    pub allowed_origins: Vec<String>,
+    /// What happens to a server's question when no client is there to be asked.
+    pub unattended: Unattended,
+}
+
+/// What happens to a server's question when no client is there to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unattended {
+    /// It is declined.
+    #[default]
+    Decline,
+    /// Forms are accepted with the defaults that they carry, where every required field has one; else declined.
+    Defaults,
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
         // Clients prefix names again (`mcp__computer__…`), so that the fronts leave them room.
-        Self { name_limit: 48, list_wait: Duration::from_secs(5) }
+        Self {
+            name_limit: 48,
+            list_wait: Duration::from_secs(5),
+            http: None,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            unattended: Unattended::default(),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod command;
 mod fill;
+mod http;
 mod stdio;
 
 use std::{
@@ -11,8 +12,6 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-
-pub(crate) use stdio::Plan;
 
 use crate::{
     config::{
@@ -32,6 +31,7 @@ use crate::{
 pub(crate) struct Entry {
     recipe: Recipe,
     learnt: stdio::Learnt,
+    reached: http::Learnt,
 }
 
 /// What an entry is started from.
@@ -58,6 +58,10 @@ impl Withheld {
             EntryKind::Stdio(config) => {
                 config.args.iter().chain([&config.command]).chain(config.env.iter().map(|(_, value)| value)).collect()
             }
+            EntryKind::Http(config) => {
+                let helper = config.headers_helper.iter().flatten();
+                config.headers.iter().map(|(_, value)| value).chain([&config.url]).chain(helper).collect()
+            }
             EntryKind::Shell(config) => config.env.iter().map(|(_, value)| value).collect(),
         };
         let names =
@@ -77,7 +81,7 @@ impl Withheld {
 
 impl Entry {
     pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { recipe, learnt: stdio::Learnt::default() }
+        Self { recipe, learnt: stdio::Learnt::default(), reached: http::Learnt::default() }
     }
 }
 
@@ -88,17 +92,29 @@ impl Recipe {
             EntryKind::Stdio(config) => {
                 Policy { restart: config.restart == crate::config::Restart::Always, ..Policy::default() }
             }
+            EntryKind::Http(config) => {
+                Policy { restart: config.restart == crate::config::Restart::Always, ..Policy::elsewhere() }
+            }
             EntryKind::Shell(_) => Policy::default(),
         }
     }
 
-    /// The command line that a start would run, without starting anything but `${cmd:…}` references.
-    pub(crate) async fn resolve(&self) -> Result<Option<Plan>> {
+    /// What a start would run or reach, without starting anything but `${cmd:…}` references.
+    pub(crate) async fn resolve(&self) -> Result<Plan> {
         match &self.config.kind {
-            EntryKind::Stdio(config) => stdio::resolve(self, config).await.map(Some),
-            EntryKind::Shell(_) => Ok(None),
+            EntryKind::Stdio(config) => stdio::resolve(self, config).await.map(Plan::Runs),
+            EntryKind::Http(config) => http::resolve(self, config).await.map(Plan::Reaches),
+            EntryKind::Shell(_) => Ok(Plan::Nothing),
         }
     }
+}
+
+/// What a start would do.
+pub(crate) enum Plan {
+    Runs(stdio::CommandLine),
+    /// The URL, secrets masked.
+    Reaches(String),
+    Nothing,
 }
 
 impl Unit for Entry {
@@ -108,6 +124,9 @@ impl Unit for Entry {
         match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
                 stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)
+            }
+            EntryKind::Http(config) => {
+                http::start(&self.recipe, config, &mut self.reached, cancel).await.map(Box::new).map(Running::Http)
             }
             EntryKind::Shell(config) => {
                 let filled = async { fill::Filler::new(&self.recipe).await.shell(config).await };
@@ -121,6 +140,7 @@ impl Unit for Entry {
 /// An entry that is up.
 pub(crate) enum Running {
     Stdio(Box<stdio::Server>),
+    Http(Box<http::Server>),
     Shell(shell::Shell),
 }
 
@@ -130,6 +150,7 @@ impl Live for Running {
     fn face(&self) -> Face {
         match self {
             Self::Stdio(server) => server.face(),
+            Self::Http(server) => server.face(),
             Self::Shell(shell) => shell.face(),
         }
     }
@@ -137,6 +158,7 @@ impl Live for Running {
     async fn next(&mut self) -> Event {
         match self {
             Self::Stdio(server) => server.next().await,
+            Self::Http(server) => server.next().await,
             // Nothing happens to what lives in our own process.
             Self::Shell(_) => std::future::pending().await,
         }
@@ -145,6 +167,7 @@ impl Live for Running {
     async fn stop(self, grace: Grace) {
         match self {
             Self::Stdio(server) => server.stop(grace).await,
+            Self::Http(server) => server.stop(grace).await,
             Self::Shell(shell) => shell.stop(grace).await,
         }
     }

@@ -119,6 +119,34 @@ pub enum Error {
         /// What keeps it from being up.
         reason: Option<String>,
     },
+    /// The server of an HTTP entry cannot be reached, or the connection was lost.
+    #[error("{act} {url} failed: {reason}")]
+    Http {
+        /// What was being done: `connecting to`, `calling`, …
+        act: String,
+        /// The address without what may be secret in it.
+        url: String,
+        /// What happened, with the cure where there is one.
+        reason: String,
+        /// Whether the request certainly has not reached the server.
+        unsent: bool,
+    },
+    /// The server wants credentials that it was not given.
+    #[error("{url} wants credentials: {cure}")]
+    NeedsAuth {
+        /// The address without what may be secret in it.
+        url: String,
+        /// What to do.
+        cure: String,
+    },
+    /// A value that the configuration asks for is not there.
+    #[error("it needs `{input}`: {cure}")]
+    NeedsInput {
+        /// What is asked for.
+        input: String,
+        /// What to do.
+        cure: String,
+    },
     /// The server answered a request with a JSON-RPC error.
     #[error("{message}")]
     Server {
@@ -155,7 +183,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may well succeed a little later: the entry was down or died, nothing is wrong with the call.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::NotReady { .. } | Self::NotReading { .. })
+        matches!(self, Self::Ended { .. } | Self::Http { .. } | Self::NotReady { .. } | Self::NotReading { .. })
     }
 
     /// Whether trying again cannot help until the configuration or the machine changes.

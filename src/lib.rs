@@ -47,7 +47,7 @@ mod wire;
 pub use computer::{
     AddOptions, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, RetryDegraded, Started,
 };
-pub use config::{ComputerConfig, EntryConfig, ShellConfig, ShellMode, StdioConfig};
+pub use config::{ComputerConfig, EntryConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig};
 pub use error::{Error, Result};
 pub use name::{Namespace, join, namespace_of, status_tool};
 pub use process::guard;

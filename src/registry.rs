@@ -111,8 +111,9 @@ fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {
         StatusTools::Always => !matches!(status.state, State::Held(Reason::Disabled)),
         StatusTools::Never => false,
         StatusTools::Degraded => match &status.state {
-            State::Failed(_) | State::Stopped | State::Held(Reason::Deferred) => true,
-
+            State::Failed(_)
+            | State::Stopped
+            | State::Held(Reason::Deferred | Reason::NeedsAuth | Reason::NeedsInput) => true,
             State::Waiting { .. } => !status.was_up,
             // Between two failed attempts the catalog must not flicker.
             State::Starting { .. } => !status.was_up && status.last_error.is_some(),

@@ -82,12 +82,14 @@ fn row(entry: &EntryPlan) -> Vec<String> {
     } else if entry.deferred {
         notes.push("deferred".to_owned());
     }
+    let sets = if entry.url.is_some() { "sends" } else { "sets" };
     if !entry.variables.is_empty() {
-        notes.push(format!("sets {}", entry.variables.join(", ")));
+        notes.push(format!("{sets} {}", entry.variables.join(", ")));
     }
     let runs = match (&entry.problem, &entry.command_line) {
         (Some(problem), _) => format!("✗ {problem}"),
         (None, Some(line)) => line.clone(),
+        (None, None) if entry.url.is_some() => entry.url.clone().unwrap_or_default(),
         (None, None) => "runs in this process".to_owned(),
     };
     let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join("; ")) };

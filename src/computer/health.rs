@@ -52,9 +52,9 @@ pub struct EntryHealth {
     /// Why it is not healthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred` or `disabled`.
+    /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred`, `disabled`, `needsAuth` or `needsInput`.
     pub state: &'static str,
-    /// `stdio` or `shell`.
+    /// `stdio`, `http` or `shell`.
     pub kind: &'static str,
     /// How many tools it shows.
     pub tools: usize,
@@ -241,6 +241,7 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
     let handle = board.handle(name);
     let kind = board.recipe(name).map_or("stdio", |recipe| match &recipe.config.kind {
         EntryKind::Stdio(_) => "stdio",
+        EntryKind::Http(_) => "http",
         EntryKind::Shell(_) => "shell",
     });
     let registry = board.registry();
@@ -321,6 +322,8 @@ pub(super) fn state_name(state: &State<Face>) -> &'static str {
         State::Stopped => "stopped",
         State::Held(Reason::Deferred) => "deferred",
         State::Held(Reason::Disabled) => "disabled",
+        State::Held(Reason::NeedsAuth) => "needsAuth",
+        State::Held(Reason::NeedsInput) => "needsInput",
     }
 }
 
@@ -334,6 +337,9 @@ pub(super) fn reason(status: &Status<Face>) -> Option<String> {
         State::Stopped => Some("Stopped - connect via restart_entry()".to_owned()),
         State::Held(Reason::Deferred) => Some("Deferred - connect via restart_entry()".to_owned()),
         State::Held(Reason::Disabled) => Some("Disabled by the configuration".to_owned()),
+        State::Held(Reason::NeedsAuth | Reason::NeedsInput) => {
+            Some(status.error().map_or_else(|| state_name(&status.state).to_owned(), ToString::to_string))
+        }
     }
 }
 

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use super::Computer;
-use crate::{config::EntryKind, entry::Recipe};
+use crate::{
+    config::EntryKind,
+    entry::{Plan, Recipe},
+};
 
 /// What a start of an entry would run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,7 +18,7 @@ pub struct EntryPlan {
     /// The key in the file when it is no namespace by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// `stdio` or `shell`.
+    /// `stdio`, `http` or `shell`.
     pub kind: &'static str,
     /// The program and its arguments, secrets masked; none for the shell.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +30,10 @@ pub struct EntryPlan {
     pub deferred: bool,
     /// Never connected.
     pub disabled: bool,
-    /// The variables that the entry sets, by name.
+    /// Where it is, secrets masked; for HTTP entries alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The variables or headers that the entry sets, by name.
     pub variables: Vec<String>,
     /// Why it could not be started.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,8 +50,9 @@ impl Computer {
 }
 
 async fn plan(recipe: &Recipe) -> EntryPlan {
-    let (kind, env) = match &recipe.config.kind {
+    let (kind, sets) = match &recipe.config.kind {
         EntryKind::Stdio(config) => ("stdio", &config.env),
+        EntryKind::Http(config) => ("http", &config.headers),
         EntryKind::Shell(config) => ("shell", &config.env),
     };
     let mut plan = EntryPlan {
@@ -56,15 +63,17 @@ async fn plan(recipe: &Recipe) -> EntryPlan {
         command_line: None,
         deferred: recipe.config.deferred,
         disabled: recipe.config.disabled,
-        variables: env.iter().map(|(name, _)| name.clone()).collect(),
+        url: None,
+        variables: sets.iter().map(|(name, _)| name.clone()).collect(),
         problem: None,
     };
     match recipe.resolve().await {
-        Ok(Some(found)) => {
+        Ok(Plan::Runs(found)) => {
             plan.command_line = Some(found.line());
             plan.command = Some(found.words());
         }
-        Ok(None) => {}
+        Ok(Plan::Reaches(url)) => plan.url = Some(url),
+        Ok(Plan::Nothing) => {}
         Err(error) => plan.problem = Some(error.to_string()),
     }
     plan

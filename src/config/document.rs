@@ -3,7 +3,7 @@
 use jsonc_parser::{CollectOptions, ParseOptions, ast::Value, common::Ranged, parse_to_ast};
 
 use super::{
-    ComputerConfig, SchemaProfile, ServeConfig, StatusTools, entry,
+    ComputerConfig, SchemaProfile, ServeConfig, StatusTools, Unattended, entry,
     fields::{Fields, Node},
     keys::{self, Shape},
     problem::{Findings, Report},
@@ -15,6 +15,9 @@ const NAME_LIMITS: std::ops::RangeInclusive<usize> = 24..=128;
 
 pub(super) const STATUS_TOOLS: &[(&str, StatusTools)] =
     &[("degraded", StatusTools::Degraded), ("always", StatusTools::Always), ("never", StatusTools::Never)];
+
+pub(super) const UNATTENDED: &[(&str, Unattended)] =
+    &[("decline", Unattended::Decline), ("defaults", Unattended::Defaults)];
 
 pub(super) const SCHEMA_PROFILES: &[(&str, SchemaProfile)] = &[
     ("safe", SchemaProfile::Safe),
@@ -104,6 +107,22 @@ pub(super) fn serve(fields: &mut Fields<'_>, serve: &mut ServeConfig) {
     if let Some(wait) = fields.take("listWait").and_then(|node| node.duration_or_zero()) {
         serve.list_wait = wait;
     }
+    serve.http = fields.take("http").and_then(|node| address(&node));
+    serve.allowed_hosts = fields.take("allowedHosts").and_then(|node| node.texts()).unwrap_or_default();
+    serve.allowed_origins = fields.take("allowedOrigins").and_then(|node| node.texts()).unwrap_or_default();
+    if let Some(policy) = fields.take("unattended").and_then(|node| node.one_of(UNATTENDED)) {
+        serve.unattended = policy;
+    }
+}
+
+/// A place to listen on.
+fn address(node: &Node<'_>) -> Option<String> {
+    let text = node.filled_text()?;
+    let port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    if !port {
+        node.mistake("expected an address and a port such as \"127.0.0.1:7331\"");
+    }
+    Some(text.to_owned())
 }
 
 /// An entry as it stands in the file: a name without a configuration still is a name that others refer to.
@@ -221,7 +240,8 @@ mod tests {
                 "mcpServers": { "b": { "command": "x" }, "a": { "command": "y" } },
                 "deferredEntries": ["a"],
                 "statusTools": "always", "schemaProfile": "openai", "nameLimit": 128,
-                "serve": { "nameLimit": 24, "listWait": 0 },
+                "serve": { "nameLimit": 24, "listWait": 0, "http": "127.0.0.1:7331", "allowedHosts": ["box.local"],
+                           "allowedOrigins": ["https://a.example"], "unattended": "defaults" },
             }"#,
         );
         let entries: Vec<_> = config.entries.iter().map(|(name, entry)| (name.as_str(), entry.deferred)).collect();
@@ -229,7 +249,15 @@ mod tests {
         assert_eq!(config.status_tools, StatusTools::Always);
         assert_eq!(config.schema_profile, SchemaProfile::OpenAi);
         assert_eq!(config.name_limit, 128);
-        assert_eq!(config.serve, ServeConfig { name_limit: 24, list_wait: Duration::ZERO });
+        let expected = ServeConfig {
+            name_limit: 24,
+            list_wait: Duration::ZERO,
+            http: Some("127.0.0.1:7331".into()),
+            allowed_hosts: vec!["box.local".into()],
+            allowed_origins: vec!["https://a.example".into()],
+            unattended: Unattended::Defaults,
+        };
+        assert_eq!(config.serve, expected);
     }
 
     #[test]
@@ -253,10 +281,10 @@ mod tests {
 
     #[test]
     fn keys_of_planned_abilities_and_of_other_programs_are_refused_by_name() {
-        let found = mistakes(r#"{ "chrome": {}, "servers": {}, "serve": { "http": 1 }, "mcp": {} }"#);
+        let found = mistakes(r#"{ "chrome": {}, "servers": {}, "serve": { "pin": 1 }, "mcp": {} }"#);
         assert_eq!(found[0], "1:3: `chrome` is not there yet in this version: a Chrome that is launched and kept");
         assert!(found[1].starts_with("1:17: `servers` belongs to VS Code's `mcp.json`; files of other"), "{found:#?}");
-        assert_eq!(found[2], "1:43: `http` is not there yet in this version: serving over HTTP");
+        assert_eq!(found[2], "1:43: `pin` is not there yet in this version: refusing tools whose definition changed");
         assert!(found[3].contains("OpenCode"), "{found:#?}");
     }
 

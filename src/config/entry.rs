@@ -1,7 +1,7 @@
 //! An entry of `mcpServers`: of which kind it is, and what holds for every kind.
 
 use super::{
-    Diagnostics, EntryConfig, EntryKind, Restart, ShellConfig, ToolFilter,
+    Diagnostics, EntryConfig, EntryKind, HttpTransport, Restart, ShellConfig, ToolFilter,
     fields::{Fields, Member, Node},
     keys::Shape,
     kinds,
@@ -12,29 +12,38 @@ use super::{
 #[derive(Clone, Copy)]
 enum Tag {
     Stdio,
+    Http,
+    /// The older transport, HTTP+SSE.
+    Sse,
     Shell,
     /// It was said already what is wrong with it; the rest is read as if it were a program.
     Unclear,
 }
 
-const TYPES: &[(&str, Tag)] = &[("stdio", Tag::Stdio), ("shell", Tag::Shell)];
+const TYPES: &[(&str, Tag)] = &[("stdio", Tag::Stdio), ("http", Tag::Http), ("sse", Tag::Sse), ("shell", Tag::Shell)];
 
-/// The ways in which other programs, and we in a later version, write that an entry is reached over HTTP.
-const HTTP: &[&str] = &["http", "sse", "streamable-http", "streamableHttp", "streamable_http", "remote"];
+/// The ways in which other programs write that an entry is reached over HTTP.
+const HTTP: &[&str] = &["streamable-http", "streamableHttp", "streamable_http", "remote"];
 
 /// Keys that tell how an entry is reached and are refused by themselves: no second complaint about a missing command.
-const REACHED_OTHERWISE: &[&str] = &["url", "httpUrl", "serverUrl", "uri", "cmd"];
+const REACHED_OTHERWISE: &[&str] = &["httpUrl", "serverUrl", "uri", "cmd"];
 
 pub(super) const RESTARTS: &[(&str, Restart)] = &[("always", Restart::Always), ("never", Restart::Never)];
 
 pub(super) fn entry(member: &Member<'_>) -> Option<EntryConfig> {
     let mut fields = member.node.fields(Shape::Entry, member.at)?;
     let tag = tag(&mut fields);
-    let has_command = fields.has("command");
+    let (has_command, has_url) = (fields.has("command"), fields.has("url"));
     let kind = match tag {
         Tag::Shell => kinds::shell(&mut fields).map(EntryKind::Shell),
+        Tag::Http => kinds::http(&mut fields).map(EntryKind::Http),
+        Tag::Sse => kinds::http(&mut fields)
+            .map(|http| EntryKind::Http(super::HttpConfig { transport: HttpTransport::Sse, ..http })),
         Tag::Stdio | Tag::Unclear => kinds::stdio(&mut fields).map(EntryKind::Stdio),
     };
+    if matches!(tag, Tag::Http | Tag::Sse) && !has_url {
+        fields.report.mistake(fields.at, "an HTTP entry needs a `url`");
+    }
     if matches!(tag, Tag::Stdio) && !has_command {
         fields.report.mistake(fields.at, "a stdio entry needs a `command`");
     }
@@ -52,19 +61,18 @@ fn tag(fields: &mut Fields<'_>) -> Tag {
         if fields.has("command") {
             return Tag::Stdio;
         }
+        if fields.has("url") {
+            return Tag::Http;
+        }
         if !REACHED_OTHERWISE.iter().any(|key| fields.has(key)) {
-            let needed =
-                r#"an entry needs a `command` (a program that speaks MCP on stdin and stdout) or "type": "shell""#;
+            let needed = r#"an entry needs a `command` (a program that speaks MCP on stdin and stdout), a `url`, or "type": "shell""#;
             fields.report.mistake(fields.at, needed);
         }
         return Tag::Unclear;
     };
     match node.value.as_string_lit().map(|text| text.value.as_ref()) {
         Some("local") => Tag::Stdio,
-        Some(kind) if HTTP.contains(&kind) => {
-            node.mistake(&format!("\"{kind}\" is not there yet in this version: entries that are reached over HTTP"));
-            Tag::Unclear
-        }
+        Some(kind) if HTTP.contains(&kind) => Tag::Http,
         Some("ws" | "websocket") => {
             node.mistake("WebSocket is no transport of MCP; ask the server's makers for stdio or HTTP");
             Tag::Unclear
@@ -75,18 +83,27 @@ fn tag(fields: &mut Fields<'_>) -> Tag {
 
 /// Why a key of the other kind cannot stand in this one.
 fn of_other_kind(tag: Tag, key: &str) -> Option<String> {
-    let (keys, kind) = match tag {
-        Tag::Stdio | Tag::Unclear => (shell_keys(), "shell entries"),
-        Tag::Shell => (stdio_keys(), "stdio entries"),
+    let others = match tag {
+        Tag::Stdio | Tag::Unclear => [(shell_keys(), "shell entries"), (http_keys(), "HTTP entries")],
+        Tag::Http | Tag::Sse => [(stdio_keys(), "stdio entries"), (shell_keys(), "shell entries")],
+        Tag::Shell => [(stdio_keys(), "stdio entries"), (http_keys(), "HTTP entries")],
     };
+    let (_, kind) = others.iter().find(|(keys, _)| keys.contains(&key))?;
     let cure = if key == "timeout" { "; the clocks of this one are `callTimeout` and `maxCallTime`" } else { "" };
-    keys.contains(&key).then(|| format!("`{key}` is for {kind}{cure}"))
+    Some(format!("`{key}` is for {kind}{cure}"))
 }
 
 /// The keys of a stdio entry: those that reading one asks for.
 pub(super) fn stdio_keys() -> Vec<&'static str> {
     keys(|fields| {
         kinds::stdio(fields);
+    })
+}
+
+/// The keys of an HTTP entry.
+pub(super) fn http_keys() -> Vec<&'static str> {
+    keys(|fields| {
+        kinds::http(fields);
     })
 }
 

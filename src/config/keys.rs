@@ -45,18 +45,11 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("managedProcesses", "other programs that are started and kept"),
         ],
         Shape::Serve => &[
-            ("http", "serving over HTTP"),
             ("toolMode", "offering three search tools instead of a large catalog"),
-            ("unattended", "what happens to a server's question when no client is there"),
             ("pin", "refusing tools whose definition changed"),
             ("audit", "a record of the calls"),
-            ("allowedHosts", "serving over HTTP"),
-            ("allowedOrigins", "serving over HTTP"),
         ],
         Shape::Entry => &[
-            ("url", "entries that are reached over HTTP"),
-            ("headers", "entries that are reached over HTTP"),
-            ("headersHelper", "entries that are reached over HTTP"),
             ("limits", "limits on what a program may use"),
             ("maxConcurrent", "a limit on calls at the same time"),
             ("lazy", "connecting at the first call"),

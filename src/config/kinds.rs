@@ -3,7 +3,7 @@
 use jsonc_parser::ast::Value;
 
 use super::{
-    InheritEnv, ShellConfig, ShellMode, StdioConfig,
+    HttpConfig, InheritEnv, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
     fields::{Fields, Node},
 };
@@ -28,6 +28,73 @@ pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
     command.map(|_| config)
+}
+
+/// `None` without a usable URL. Every key is asked for in any case.
+pub(super) fn http(fields: &mut Fields<'_>) -> Option<HttpConfig> {
+    let url = fields.take("url").and_then(|node| url(&node));
+    let mut config = HttpConfig::new(url.clone().unwrap_or_default());
+    config.headers = fields.take("headers").map(|node| headers(&node)).unwrap_or_default();
+    config.headers_helper = fields.take("headersHelper").and_then(|node| argv(&node));
+    config.connect_timeout = fields.take("connectTimeout").and_then(|node| node.duration());
+    set(&mut config.call_timeout, fields.take("callTimeout").and_then(|node| node.duration()));
+    set(&mut config.max_call_time, fields.take("maxCallTime").and_then(|node| node.duration()));
+    set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
+    set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    url.map(|_| config)
+}
+
+fn url(node: &Node<'_>) -> Option<String> {
+    let url = node.filled_template()?;
+    let known = ["http://", "https://", "${"].iter().any(|start| url.to_ascii_lowercase().starts_with(start));
+    if !known {
+        node.mistake("expected a URL that begins with http:// or https://");
+    }
+    Some(url)
+}
+
+fn argv(node: &Node<'_>) -> Option<Vec<String>> {
+    let elements = node.list("texts, a program and its arguments")?;
+    if elements.is_empty() {
+        node.mistake("it needs at least a program");
+        return None;
+    }
+    Some(elements.iter().filter_map(Node::template).collect())
+}
+
+/// Headers that the protocol or HTTP itself sets: a value of the file's would break the conversation.
+const OURS: &[&str] = &[
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "last-event-id",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "transfer-encoding",
+];
+
+fn headers(node: &Node<'_>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for member in node.map("an object of headers").unwrap_or_default() {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if member.key.is_empty() || !member.key.chars().all(token) {
+            node.report.mistake(member.at, format!("`{}` cannot be the name of a header", member.key));
+        } else if OURS.contains(&member.key.to_ascii_lowercase().as_str()) {
+            node.report.mistake(member.at, format!("the header `{}` is set by the protocol; take it out", member.key));
+        }
+        let Some(value) = member.node.template() else { continue };
+        if value.contains(['\r', '\n']) {
+            member.node.mistake("it holds a line end, which no header can carry");
+        }
+        let secret = crate::secret::looks_secret(member.key) || member.key.eq_ignore_ascii_case("authorization");
+        if secret && !value.is_empty() && !value.contains("${") {
+            node.report.secret(member.node.at(), member.key);
+        }
+        headers.push((member.key.to_owned(), value));
+    }
+    headers
 }
 
 /// `None` without a usable mode. Every key is asked for in any case.

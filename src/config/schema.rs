@@ -71,13 +71,24 @@ struct Serve {
     /// How long a first list of tools waits for entries that are starting.
     #[schemars(extend("default" = "5s"))]
     list_wait: Option<Duration>,
+    /// Where it listens for clients over HTTP; a token is required in any case.
+    #[schemars(regex(pattern = r"^.+:[0-9]+$"))]
+    http: Option<String>,
+    /// What `Host` a request may name, beside the loopback names and the address that it listens on.
+    allowed_hosts: Option<Vec<String>>,
+    /// What `Origin` a request may come from, beside its own.
+    allowed_origins: Option<Vec<String>>,
+    /// What happens to a server's question when no client is there to be asked.
+    #[schemars(extend("default" = "decline"))]
+    unattended: Option<Unattended>,
 }
 
-/// A program that speaks MCP, or a shell.
+/// A program that speaks MCP, a server that is reached over HTTP, or a shell.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 enum Entry {
     Stdio(Box<StdioEntry>),
+    Http(Box<HttpEntry>),
     Shell(Box<ShellEntry>),
 }
 
@@ -112,6 +123,39 @@ struct StdioEntry {
     #[schemars(range(min = 1024, max = 1_073_741_824), extend("default" = 16_777_216))]
     max_message: Option<usize>,
     /// Whether it is brought back when it ends by itself.
+    #[schemars(extend("default" = "always"))]
+    restart: Option<Restart>,
+    #[schemars(flatten)]
+    common: Common,
+}
+
+/// A server that is reached over HTTP.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase", deny_unknown_fields)]
+struct HttpEntry {
+    /// May be left out, unless it is `sse`, the older transport.
+    r#type: Option<HttpType>,
+    /// Where the server is. May hold `${…}` references.
+    #[schemars(regex(pattern = r"^([Hh][Tt][Tt][Pp][Ss]?://|\$\{)"))]
+    url: String,
+    /// What goes with every request to that origin, and to no other. Values may hold `${…}` references.
+    headers: Option<BTreeMap<String, String>>,
+    /// A program and its arguments that prints a JSON object of further headers; run at connect and after a 401.
+    #[schemars(length(min = 1))]
+    headers_helper: Option<Vec<String>>,
+    /// How long it may take to connect.
+    #[schemars(extend("default" = "30s"))]
+    connect_timeout: Option<Duration>,
+    /// How long a call may stay without progress.
+    #[schemars(extend("default" = "2m"))]
+    call_timeout: Option<Duration>,
+    /// How long a call may last in all.
+    #[schemars(extend("default" = "30m"))]
+    max_call_time: Option<Duration>,
+    /// The largest message that is read from it, in bytes.
+    #[schemars(range(min = 1024, max = 1_073_741_824), extend("default" = 16_777_216))]
+    max_message: Option<usize>,
+    /// Whether it is connected again when the connection is lost.
     #[schemars(extend("default" = "always"))]
     restart: Option<Restart>,
     #[schemars(flatten)]
@@ -238,6 +282,29 @@ enum StdioType {
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
+enum Unattended {
+    Decline,
+    Defaults,
+}
+
+#[derive(JsonSchema)]
+enum HttpType {
+    #[schemars(rename = "http")]
+    Http,
+    #[schemars(rename = "sse")]
+    Sse,
+    #[schemars(rename = "streamable-http")]
+    Dashed,
+    #[schemars(rename = "streamableHttp")]
+    Camel,
+    #[schemars(rename = "streamable_http")]
+    Snake,
+    #[schemars(rename = "remote")]
+    Remote,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
 enum ShellType {
     Shell,
 }
@@ -293,6 +360,7 @@ mod tests {
         assert_eq!(definition("Tools"), read(Shape::Tools, |fields| drop(entry::tools(fields))));
         assert_eq!(definition("Diagnostics"), read(Shape::Diagnostics, |fields| drop(entry::diagnostics(fields))));
         assert_eq!(definition("StdioEntry"), entry::stdio_keys().into_iter().collect());
+        assert_eq!(definition("HttpEntry"), entry::http_keys().into_iter().collect());
         assert_eq!(definition("ShellEntry"), entry::shell_keys().into_iter().collect());
     }
 
@@ -305,6 +373,7 @@ mod tests {
         let definition = |name: &str| schema["$defs"][name]["enum"].clone();
         assert_eq!(definition("StatusTools"), serde_json::json!(words(document::STATUS_TOOLS)));
         assert_eq!(definition("SchemaProfile"), serde_json::json!(words(document::SCHEMA_PROFILES)));
+        assert_eq!(definition("Unattended"), serde_json::json!(words(document::UNATTENDED)));
         assert_eq!(definition("Restart"), serde_json::json!(words(entry::RESTARTS)));
     }
 

@@ -46,13 +46,13 @@ pub(crate) struct Server {
 }
 
 /// The command line that a start would run, secrets masked.
-pub(crate) struct Plan {
+pub(crate) struct CommandLine {
     resolved: Resolved,
     args: Vec<String>,
     secrets: Secrets,
 }
 
-impl Plan {
+impl CommandLine {
     /// As a shell would take it.
     pub(crate) fn line(&self) -> String {
         self.secrets.mask(&self.resolved.line(&self.args)).into_owned()
@@ -67,9 +67,9 @@ impl Plan {
 }
 
 /// What a start would run.
-pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<Plan> {
+pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<CommandLine> {
     let Prepared { resolved, args, secrets, .. } = Prepared::new(recipe, config).await?;
-    Ok(Plan { resolved, args, secrets })
+    Ok(CommandLine { resolved, args, secrets })
 }
 
 /// A recipe with everything filled in.

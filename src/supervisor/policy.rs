@@ -12,10 +12,12 @@ pub(crate) struct Policy {
     pub(crate) first: Duration,
     /// The longest delay.
     pub(crate) longest: Duration,
-    /// After so many failures in a row the unit counts as failed.
+    /// After so many failures in a row the unit is tried rarely.
     pub(crate) tries: u32,
-    /// How often a failed unit is tried all the same.
+    /// How often that is.
     pub(crate) rarely: Duration,
+    /// Whether a unit that is tried rarely counts as failed. What is elsewhere may come back at any time.
+    pub(crate) gives_up: bool,
     /// After being up for so long, earlier failures are forgotten.
     pub(crate) calm: Duration,
     /// Whether it is brought back at all.
@@ -29,6 +31,7 @@ impl Default for Policy {
             longest: Duration::from_secs(30),
             tries: 8,
             rarely: Duration::from_secs(600),
+            gives_up: true,
             calm: Duration::from_secs(60),
             restart: true,
         }
@@ -36,9 +39,18 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// For what is not ours to start: never given up, but asked for less and less often.
+    pub(crate) fn elsewhere() -> Self {
+        // Ten minutes of twice a minute, and then every five minutes.
+        Self { tries: 28, rarely: Duration::from_secs(300), gives_up: false, ..Self::default() }
+    }
+
     /// The delay after so many failures in a row: doubled each time, give or take a tenth, so that entries that died
     /// together do not come back together.
     pub(super) fn delay(&self, failures: u32) -> Duration {
+        if failures >= self.tries {
+            return self.rarely;
+        }
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
         let jitter = RandomState::new().hash_one(failures) % 2001;
         #[expect(clippy::cast_precision_loss, reason = "it is at most 2000")]

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, State, Status, Unit, mailbox::Done};
+use super::{Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, Reason, State, Status, Unit, mailbox::Done};
 use crate::{
     error::{Error, Result},
     shutdown::Grace,
@@ -223,7 +223,17 @@ impl<U: Unit> Supervisor<U> {
             self.show(State::Failed(error));
             return Step::Rest { until: None, failures };
         }
-        if error.is_permanent() || failures >= self.policy.tries {
+        let held = match &error {
+            Error::NeedsAuth { .. } => Some(Reason::NeedsAuth),
+            Error::NeedsInput { .. } => Some(Reason::NeedsInput),
+            _ => None,
+        };
+        if let Some(reason) = held {
+            // What it needs may come to be there without anybody telling us: a file, a token that a helper prints.
+            self.show(State::Held(reason));
+            return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures: 0 };
+        }
+        if error.is_permanent() || (self.policy.gives_up && failures >= self.policy.tries) {
             self.show(State::Failed(error));
             return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures };
         }

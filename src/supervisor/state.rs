@@ -40,6 +40,20 @@ pub(crate) enum Reason {
     Deferred,
     /// The configuration switches it off.
     Disabled,
+    /// It wants credentials that it was not given.
+    NeedsAuth,
+    /// A value that the configuration asks for is not there.
+    NeedsInput,
+}
+
+impl Reason {
+    /// Whether somebody chose that it is not up.
+    pub(crate) fn is_chosen(self) -> bool {
+        match self {
+            Self::Deferred | Self::Disabled => true,
+            Self::NeedsAuth | Self::NeedsInput => false,
+        }
+    }
 }
 
 /// A state and its history.
@@ -88,7 +102,11 @@ impl<F: Clone> Status<F> {
 
     /// Whether it should be up.
     pub(crate) fn is_wanted(&self) -> bool {
-        !matches!(self.state, State::Stopped | State::Held(_))
+        match self.state {
+            State::Stopped => false,
+            State::Held(reason) => !reason.is_chosen(),
+            State::Idle | State::Starting { .. } | State::Ready(_) | State::Waiting { .. } | State::Failed(_) => true,
+        }
     }
 
     /// What keeps it from being up.
@@ -96,6 +114,7 @@ impl<F: Clone> Status<F> {
         match &self.state {
             State::Waiting { error, .. } | State::Failed(error) => Some(error),
             State::Starting { .. } => self.last_error.as_ref(),
+            State::Held(reason) if !reason.is_chosen() => self.last_error.as_ref(),
             State::Idle | State::Ready(_) | State::Stopped | State::Held(_) => None,
         }
     }
