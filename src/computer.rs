@@ -105,7 +105,7 @@ impl Computer {
             front_limit: config.serve.name_limit,
         };
         let workspace = config.workspace.clone().unwrap_or_else(environment::current_dir);
-        let board = Arc::new(Board::new(rules, workspace, config.may_run_commands));
+        let board = Arc::new(Board::new(rules, workspace, &config));
         for (namespace, entry) in &config.entries {
             board.register(namespace.clone(), entry.clone());
         }

@@ -1,33 +1,48 @@
 //! Sessions with MCP servers. Nobody outside asks how a server is reached.
 
+mod ask;
 mod clock;
 mod handshake;
+mod http;
+mod lane;
 mod link;
 mod listing;
 mod reader;
 mod request;
+mod rounds;
 mod stderr;
+mod subscribed;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
 pub(crate) use handshake::Lifecycle;
+use lane::Lane;
 pub(crate) use link::Link;
 pub(crate) use stderr::Tail;
+pub(crate) use subscribed::Subscribed;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
+    config::Unattended,
     error::{Error, Result},
+    name::Namespace,
     process::Pipes,
     secret::Secrets,
-    source::{ToolList, Waiting},
+    source::{Listings, Notices, ToolList, Waiting},
     wire::Outbox,
 };
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// Whose connection it is.
+    pub(crate) namespace: Namespace,
+    /// Where goes what the server says without being asked.
+    pub(crate) notices: Notices,
+    /// The resources that somebody wants to hear of.
+    pub(crate) subscribed: Subscribed,
+    /// What happens to its questions when nobody is there to be asked.
+    pub(crate) unattended: Unattended,
     /// How long the handshake and the first list of tools may take.
     pub(crate) connect_timeout: Duration,
     /// How long a call may stay without progress.
@@ -42,13 +57,11 @@ pub(crate) struct Options {
     pub(crate) secrets: Secrets,
 }
 
-/// A session with a server over pipes: the owner of all that belongs to it but the process.
+/// A session with a server: the owner of all that belongs to it but the process.
 pub(crate) struct Session {
     link: Arc<Link>,
     running: Option<handshake::Running>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-    refresh: Option<Waiting<ToolList>>,
+    refresh: Option<Waiting<(ToolList, Listings)>>,
 }
 
 /// What happens to a session.
@@ -64,31 +77,38 @@ pub(crate) enum Happening {
 const LIST_AGAIN: Duration = Duration::from_secs(5);
 
 impl Session {
-    /// Begins to read and to write. Nothing is sent yet.
+    /// Begins to read and to write pipes. Nothing is sent yet.
     pub(crate) fn open(pipes: Pipes, options: Options) -> Self {
         let Pipes { stdin, stdout, stderr } = pipes;
         let outbox = stdin.map(Outbox::new).expect("a stdio entry is always given a pipe to its stdin");
         let tail = options.tail.clone();
-        let (link, inbound) = Link::new(outbox.clone(), options);
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(stop.clone().run_until_cancelled_owned(reader::read(link.clone(), stdout)));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(tail.follow(stderr)));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(async move { outbox.drain().await }));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(clock::keep(link.clone())));
-        link.keep_inbound(inbound);
-        Self { link, running: None, tasks, stop, refresh: None }
+        let session = Self::over(Lane::Pipe(outbox.clone()), options);
+        session.link.spawn(reader::read(session.link.clone(), stdout));
+        session.link.spawn(tail.follow(stderr));
+        session.link.spawn(async move { outbox.drain().await });
+        session
     }
 
-    /// Agrees on a protocol generation and lists the tools.
+    fn over(lane: Lane, options: Options) -> Self {
+        let (link, inbound) = Link::new(lane, options);
+        link.spawn(clock::keep(link.clone()));
+        link.keep_inbound(inbound);
+        Self { link, running: None, refresh: None }
+    }
+
+    /// Agrees on a protocol generation, and lists what the server has.
     pub(crate) async fn connect(&mut self, lifecycle: Lifecycle, deadline: Instant) -> Result<()> {
         let running = timeout_at(deadline, handshake::shake_hands(&self.link, lifecycle)).await;
         let running = running.map_err(|_| self.slow("connecting"))??;
         if let Some(listening) = running.listen() {
-            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(listening));
+            self.link.spawn(listening);
         }
         self.running = Some(running);
-        let list = timeout_at(deadline, listing::list(self.link.clone())).await;
-        self.link.set_tools(list.map_err(|_| self.slow("connecting and listing the tools"))??);
+        let listed = timeout_at(deadline, list_all(self.link.clone())).await;
+        let (tools, listings) = listed.map_err(|_| self.slow("connecting and listing the tools"))??;
+        self.link.set_tools(tools);
+        self.link.set_listings(listings);
+        self.link.spawn(request::subscribe_again(self.link.clone()));
         Ok(())
     }
 
@@ -111,7 +131,7 @@ impl Session {
     pub(crate) async fn next(&mut self) -> Happening {
         loop {
             if self.refresh.is_none() && self.link.take_changed() {
-                self.refresh = Some(Box::pin(listing::list(self.link.clone())));
+                self.refresh = Some(Box::pin(list_all(self.link.clone())));
             }
             let Self { link, refresh, .. } = self;
             let idle = refresh.is_none();
@@ -126,18 +146,19 @@ impl Session {
                 listed = refreshed => {
                     self.refresh = None;
                     match listed {
-                        Ok(list) => {
-                            link.set_tools(list);
+                        Ok((tools, listings)) => {
+                            link.set_tools(tools);
+                            link.set_listings(listings);
                             return Happening::Changed;
                         }
                         // The old list stands: a server that cannot list just now can still be called.
                         Err(error) => {
                             link.note(format!("listing the tools again failed: {error}"));
                             let again = link.clone();
-                            self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(async move {
+                            link.spawn(async move {
                                 sleep(LIST_AGAIN).await;
                                 again.mark_changed();
-                            }));
+                            });
                         }
                     }
                 }
@@ -150,12 +171,11 @@ impl Session {
     pub(crate) async fn close(mut self, error: Error) {
         self.link.fail_all(&error);
         self.link.close();
-        self.stop.cancel();
-        self.tasks.close();
+        self.link.cancel_tasks();
         if let Some(running) = self.running.take() {
             running.close().await;
         }
-        self.tasks.wait().await;
+        self.link.end_tasks().await;
     }
 }
 
@@ -163,6 +183,12 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.link.fail_all(&Error::Cancelled);
         self.link.close();
-        self.stop.cancel();
+        self.link.cancel_tasks();
     }
+}
+
+/// All that a server has. That the tools can be listed decides; the rest is listed meanwhile.
+async fn list_all(link: Arc<Link>) -> Result<(ToolList, Listings)> {
+    let (tools, listings) = tokio::join!(listing::list(link.clone()), listing::listings(link));
+    Ok((tools?, listings))
 }

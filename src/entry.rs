@@ -15,15 +15,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{
-        EntryConfig, EntryKind,
+        EntryConfig, EntryKind, Unattended,
         template::{self, Reference},
     },
+    connection::Subscribed,
     error::Result,
     name::Namespace,
     secret::looks_secret,
     shell,
     shutdown::Grace,
-    source::Face,
+    source::{Face, Notices},
     supervisor::{Event, Live, Policy, Unit},
 };
 
@@ -45,6 +46,20 @@ pub(crate) struct Recipe {
     pub(crate) may_run_commands: bool,
     /// Variables that hold secrets of some entry: no business of a shell's.
     pub(crate) withheld: Withheld,
+    /// Where goes what the server says without being asked.
+    pub(crate) notices: Notices,
+    /// The resources that somebody wants to hear of.
+    pub(crate) subscribed: Subscribed,
+    /// What happens to its questions when nobody is there to be asked.
+    pub(crate) unattended: Unattended,
+}
+
+/// What a connection has to do with beside its server.
+struct Company {
+    namespace: Namespace,
+    notices: Notices,
+    subscribed: Subscribed,
+    unattended: Unattended,
 }
 
 /// Names of variables that entries of a Computer take secrets from. Cheap to clone: all clones are one.
@@ -86,6 +101,15 @@ impl Entry {
 }
 
 impl Recipe {
+    fn company(&self) -> Company {
+        Company {
+            namespace: self.namespace.clone(),
+            notices: self.notices.clone(),
+            subscribed: self.subscribed.clone(),
+            unattended: self.unattended,
+        }
+    }
+
     /// When the entry is tried again.
     pub(crate) fn policy(&self) -> Policy {
         match &self.config.kind {

@@ -25,7 +25,7 @@ use crate::{
     environment::{self, LoginEnvironment},
     error::{Error, Result},
     shutdown::Grace,
-    source::{About, Answer, Call, CallContext, Source, Tool, ToolList, Waiting},
+    source::{About, Answer, CALL_TOOL, Call, CallContext, Source, Tool, ToolList, Waiting},
 };
 
 /// A shell's recipe with everything filled in.
@@ -175,8 +175,13 @@ impl Source for Commands {
         if self.stop.is_cancelled() {
             return None;
         }
-        if call.tool != "run_command" {
-            let unknown = Error::UnknownTool { name: call.tool.to_owned(), nearest: vec!["run_command".to_owned()] };
+        if call.method != CALL_TOOL {
+            let message = format!("the shell knows no method `{}`", call.method);
+            return Some(Box::pin(async { Err(Error::Server { code: -32601, message, data: None }) }));
+        }
+        let tool = call.name.unwrap_or_default();
+        if tool != "run_command" {
+            let unknown = Error::UnknownTool { name: tool.to_owned(), nearest: vec!["run_command".to_owned()] };
             return Some(Box::pin(async move { Err(unknown) }));
         }
         Some(match arguments::read(call.arguments, &self.directory, &self.config) {

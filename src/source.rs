@@ -6,16 +6,27 @@ use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Result;
+use crate::{error::Result, name::Namespace};
 
-/// Something that has tools: an MCP session, the shell.
+/// Something that has tools, and may have more: an MCP session, the shell.
 ///
 /// A face has no power over the life of what it shows: when that has ended, every method fails with a typed error.
 pub(crate) trait Source: Send + Sync + 'static {
     /// The tools as they are now.
     fn tools(&self) -> Arc<ToolList>;
+
+    /// What else it lists, as it is now.
+    fn listings(&self) -> Arc<Listings> {
+        Arc::default()
+    }
+
+    /// What the server says that it can do: the JSON object of its capabilities.
+    fn capabilities(&self) -> Option<Arc<RawValue>> {
+        None
+    }
 
     /// Sends a call, and returns a future of its answer.
     ///
@@ -23,6 +34,15 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// back (the server is told, a command's process tree is ended). `None` when there is nobody any more to take the
     /// call: it may be given to whoever comes next. [`is_open`](Self::is_open) is false from then on.
     fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>>;
+
+    /// Whether a call that was taken may turn out to have reached nobody, so that it should be kept for whoever comes
+    /// next.
+    fn may_miss(&self) -> bool {
+        false
+    }
+
+    /// Passes a notification of a client on.
+    fn notify(&self, _method: &str, _params: Option<&RawValue>) {}
 
     /// Asks for a sign of life. Cancel safe.
     fn probe(self: Arc<Self>) -> Waiting<()>;
@@ -62,11 +82,32 @@ pub(crate) struct Tool {
     pub(crate) repeatable: bool,
 }
 
-/// A call on its way: what only passes by is not parsed.
+/// What a source lists beside its tools.
+#[derive(Debug, Default)]
+pub(crate) struct Listings {
+    pub(crate) prompts: Vec<Item>,
+    pub(crate) resources: Vec<Item>,
+    pub(crate) templates: Vec<Item>,
+    /// What had to be left out and why, in words for health.
+    pub(crate) problems: Vec<String>,
+}
+
+/// Something that a source lists: its raw definition and what it is known by.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// The name of a prompt, the URI of a resource, the URI template of a template.
+    pub(crate) key: String,
+    /// The whole definition as the source gave it.
+    pub(crate) raw: Arc<RawValue>,
+}
+
+/// A request on its way, most often a call of a tool: what only passes by is not parsed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call<'a> {
-    /// The source's own name for the tool.
-    pub(crate) tool: &'a str,
+    /// The method of the protocol.
+    pub(crate) method: &'a str,
+    /// The source's own name for the tool or prompt, for a method that has one.
+    pub(crate) name: Option<&'a str>,
     /// A JSON object.
     pub(crate) arguments: Option<&'a RawValue>,
     /// The `_meta` of the caller's request, a JSON object.
@@ -74,6 +115,74 @@ pub(crate) struct Call<'a> {
     /// Every other parameter of the caller's request, as it was given.
     pub(crate) rest: &'a [(&'a str, &'a RawValue)],
 }
+
+/// The method that calls a tool.
+pub(crate) const CALL_TOOL: &str = "tools/call";
+
+/// A request that is kept, because it cannot go out now or may go out twice.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptCall {
+    method: String,
+    name: Option<String>,
+    arguments: Option<Box<RawValue>>,
+    meta: Option<Box<RawValue>>,
+    rest: Vec<(String, Box<RawValue>)>,
+}
+
+impl Call<'_> {
+    pub(crate) fn keep(self) -> KeptCall {
+        KeptCall {
+            method: self.method.to_owned(),
+            name: self.name.map(ToOwned::to_owned),
+            arguments: self.arguments.map(ToOwned::to_owned),
+            meta: self.meta.map(ToOwned::to_owned),
+            rest: self.rest.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        }
+    }
+}
+
+impl KeptCall {
+    /// Does something with it as it was, and with further parameters.
+    pub(crate) fn with<T>(&self, more: &[(&str, &RawValue)], use_it: impl FnOnce(Call<'_>) -> T) -> T {
+        let known = self.rest.iter().filter(|(name, _)| more.iter().all(|(new, _)| new != name));
+        let rest: Vec<(&str, &RawValue)> =
+            known.map(|(name, value)| (name.as_str(), &**value)).chain(more.iter().copied()).collect();
+        use_it(Call {
+            method: &self.method,
+            name: self.name.as_deref(),
+            arguments: self.arguments.as_deref(),
+            meta: self.meta.as_deref(),
+            rest: &rest,
+        })
+    }
+}
+
+/// Something that a server wants to know from whoever made a call: an elicitation, a sampling, the roots.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The method, such as `elicitation/create`.
+    pub method: String,
+    /// Its parameters, a JSON object; none when the server gave none.
+    pub params: Option<Box<RawValue>>,
+}
+
+/// Answers the questions of servers. Dropping the future takes the question back.
+///
+/// An [`Error::Server`](crate::Error::Server) reaches the server as it is.
+pub type Ask = Arc<dyn Fn(Question) -> Waiting<Answer> + Send + Sync>;
+
+/// What a source says without being asked, and not about a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    /// Who says it.
+    pub(crate) namespace: Namespace,
+    /// Such as `notifications/resources/updated`.
+    pub(crate) method: Arc<str>,
+    pub(crate) params: Option<Arc<RawValue>>,
+}
+
+/// Where notices go.
+pub(crate) type Notices = broadcast::Sender<Notice>;
 
 /// Receives the raw `params` of a notification that belongs to a call.
 ///
@@ -89,6 +198,14 @@ pub struct CallContext {
     pub progress: Option<Sink>,
     /// Gets the `params` of each `notifications/message` that the server sends while the call is in flight.
     pub log: Option<Sink>,
+    /// Answers what the server wants to know meanwhile. Without it the configuration's `serve.unattended` decides.
+    pub ask: Option<Ask>,
+    /// What `ask` can answer, as an MCP client declares its capabilities: a JSON object.
+    pub capabilities: Option<Arc<RawValue>>,
+    /// From which level on the caller wants to see log messages, such as `info`.
+    pub log_level: Option<Arc<str>>,
+    /// Whether the caller deals with `input_required` results itself instead of being asked through `ask`.
+    pub input_required: bool,
 }
 
 impl fmt::Debug for CallContext {
@@ -96,6 +213,7 @@ impl fmt::Debug for CallContext {
         f.debug_struct("CallContext")
             .field("progress", &self.progress.is_some())
             .field("log", &self.log.is_some())
+            .field("ask", &self.ask.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -157,6 +275,8 @@ pub(crate) struct About {
     pub(crate) pid: Option<u32>,
     /// The name and version that the server gave, as JSON.
     pub(crate) server_info: Option<serde_json::Value>,
+    /// What the server says about using it.
+    pub(crate) instructions: Option<String>,
     /// The protocol generation that was agreed on.
     pub(crate) protocol: Option<String>,
     /// The command line as it was resolved.

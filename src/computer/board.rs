@@ -14,11 +14,12 @@ use tokio::{
 
 use super::{Event, event_channel};
 use crate::{
-    config::{EntryConfig, ToolFilter},
+    config::{ComputerConfig, EntryConfig, ToolFilter, Unattended},
+    connection::Subscribed,
     entry::{Recipe, Withheld},
     name::Namespace,
     registry::{Member, Registry, Rules},
-    source::Face,
+    source::{Face, Notice, Notices},
     supervisor::Handle,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Board {
     workspace: PathBuf,
     may_run_commands: bool,
     withheld: Withheld,
+    unattended: Unattended,
+    notices: Notices,
     slots: Mutex<Slots>,
     registry: watch::Sender<Arc<Registry>>,
     /// Counts the registries that differed from the one before.
@@ -60,16 +63,21 @@ pub(super) struct Supervised {
     pub(super) task: JoinHandle<()>,
 }
 
+/// How many notices of servers a slow listener may lag behind before it loses some.
+const NOTICES: usize = 1024;
+
 /// Changes that come together are published together.
 const COALESCE: Duration = Duration::from_millis(50);
 
 impl Board {
-    pub(super) fn new(rules: Rules, workspace: PathBuf, may_run_commands: bool) -> Self {
+    pub(super) fn new(rules: Rules, workspace: PathBuf, config: &ComputerConfig) -> Self {
         Self {
             rules,
             workspace,
-            may_run_commands,
+            may_run_commands: config.may_run_commands,
             withheld: Withheld::default(),
+            unattended: config.serve.unattended,
+            notices: broadcast::Sender::new(NOTICES),
             slots: Mutex::default(),
             registry: watch::Sender::new(Arc::new(Registry::empty())),
             generation: watch::Sender::new(0),
@@ -88,6 +96,9 @@ impl Board {
         self.withheld.add(&config);
         let recipe = Recipe {
             withheld: self.withheld.clone(),
+            notices: self.notices.clone(),
+            subscribed: Subscribed::default(),
+            unattended: self.unattended,
             namespace: namespace.clone(),
             workspace: self.workspace.clone(),
             may_run_commands: self.may_run_commands,
@@ -149,6 +160,11 @@ impl Board {
     /// How often the tools have changed.
     pub(crate) fn count(&self) -> u64 {
         *self.generation.borrow()
+    }
+
+    /// What servers say without being asked, from now on.
+    pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
     }
 
     pub(super) fn events(&self) -> broadcast::Receiver<Event> {

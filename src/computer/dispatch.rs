@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     name::namespace_of,
     registry::{Registry, Target},
-    source::{Answer, Call, CallContext, Face, Waiting},
+    source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Waiting},
     supervisor::{Handle, Status},
 };
 
@@ -37,37 +37,7 @@ impl<'a> Params<'a> {
     where
         'a: 'b,
     {
-        Call { tool, arguments: self.arguments, meta: self.meta, rest: self.rest }
-    }
-
-    fn to_owned(self) -> Kept {
-        Kept {
-            arguments: self.arguments.map(ToOwned::to_owned),
-            meta: self.meta.map(ToOwned::to_owned),
-            rest: self.rest.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        }
-    }
-}
-
-/// Parameters that are kept, for a call that cannot go out now or may go out twice.
-struct Kept {
-    arguments: Option<Box<RawValue>>,
-    meta: Option<Box<RawValue>>,
-    rest: Vec<(String, Box<RawValue>)>,
-}
-
-impl Kept {
-    fn rest(&self) -> Vec<(&str, &RawValue)> {
-        self.rest.iter().map(|(name, value)| (name.as_str(), &**value)).collect()
-    }
-
-    fn borrow<'a>(&'a self, rest: &'a [(&'a str, &'a RawValue)]) -> Params<'a> {
-        Params { arguments: self.arguments.as_deref(), meta: self.meta.as_deref(), rest }
-    }
-
-    fn send(&self, face: &Face, tool: &str, context: CallContext) -> Option<Waiting<Answer>> {
-        let rest = self.rest();
-        face.clone().call(self.borrow(&rest).call(tool), context)
+        Call { method: CALL_TOOL, name: Some(tool), arguments: self.arguments, meta: self.meta, rest: self.rest }
     }
 }
 
@@ -101,22 +71,32 @@ pub(crate) fn call(
     match &listed.route.target {
         Target::Status => status_tool::call(board.clone(), namespace.to_owned(), params.arguments),
         Target::Tool { own_name, repeatable } => {
-            if !repeatable
-                && let Some(face) = open(handle)
-                && let Some(answer) = face.call(params.call(own_name), context.clone())
-            {
-                // The ordinary case: nothing is copied, no task is woken.
-                return answer;
-            }
-            let way = Way {
-                handle: handle.clone(),
-                namespace: namespace.to_owned(),
-                tool: own_name.clone(),
-                twice: *repeatable,
-            };
-            way.send(params.to_owned(), context)
+            send(handle, namespace, params.call(own_name), (Repeatable(*repeatable), context))
         }
     }
+}
+
+/// Whether sending a request twice is the same as sending it once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Repeatable(pub(crate) bool);
+
+/// Sends a request to an entry; it is waited for when it is being brought up.
+pub(crate) fn send(
+    handle: &Handle<Face>,
+    namespace: &str,
+    call: Call<'_>,
+    (repeatable, context): (Repeatable, CallContext),
+) -> Waiting<Answer> {
+    let face = open(handle);
+    if !repeatable.0
+        && let Some(face) = face.as_ref().filter(|face| !face.may_miss())
+        && let Some(answer) = face.clone().call(call, context.clone())
+    {
+        // The ordinary case: nothing is copied, no task is woken.
+        return answer;
+    }
+    let way = Way { handle: handle.clone(), namespace: namespace.to_owned(), repeatable };
+    way.send(call.keep(), context)
 }
 
 /// The entry's face when it is up and can be called.
@@ -141,7 +121,7 @@ fn unlisted(
             Err(Error::NotReady { namespace: namespace.to_string(), state: "idle".to_owned(), reason })
         });
     };
-    let (board, name, params) = (board.clone(), name.to_owned(), params.to_owned());
+    let (board, name, kept) = (board.clone(), name.to_owned(), params.call("").keep());
     Box::pin(async move {
         ready(&handle, namespace.as_str(), &context).await?;
         // Its tools are known now; the publisher may not have had its turn.
@@ -150,8 +130,11 @@ fn unlisted(
         if registry.route(&name).is_none() {
             return Err(Error::UnknownTool { nearest: registry.own().nearest(&name, NEAREST), name });
         }
-        let rest = params.rest();
-        call(&registry, &board, &name, (params.borrow(&rest), context)).await
+        let answer = kept.with(&[], |call| {
+            let params = Params { arguments: call.arguments, meta: call.meta, rest: call.rest };
+            self::call(&registry, &board, &name, (params, context))
+        });
+        answer.await
     })
 }
 
@@ -168,36 +151,39 @@ async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext) ->
     }
 }
 
-/// Where a call goes that has to wait, or may be sent once more.
+/// Where a request goes that has to wait, or may be sent once more.
 struct Way {
     handle: Handle<Face>,
     namespace: String,
-    tool: String,
-    twice: bool,
+    repeatable: Repeatable,
 }
 
 impl Way {
-    fn send(self, params: Kept, context: CallContext) -> Waiting<Answer> {
+    fn send(self, call: KeptCall, context: CallContext) -> Waiting<Answer> {
         // What can go out at once does, before anybody polls.
-        let first = open(&self.handle).and_then(|face| params.send(&face, &self.tool, context.clone()));
+        let first = open(&self.handle).and_then(|face| call.with(&[], |call| face.call(call, context.clone())));
         Box::pin(async move {
             let first = match first {
                 Some(first) => first,
-                None => self.send_to_next(&params, &context).await?,
+                None => self.send_to_next(&call, &context).await?,
             };
             match first.await {
                 // The server died before it answered, and calling twice is like calling once.
-                Err(Error::Ended { .. }) if self.twice => self.send_to_next(&params, &context).await?.await,
+                Err(Error::Ended { .. } | Error::Http { .. }) if self.repeatable.0 => {
+                    self.send_to_next(&call, &context).await?.await
+                }
+                // It has reached nobody.
+                Err(Error::Http { unsent: true, .. }) => self.send_to_next(&call, &context).await?.await,
                 outcome => outcome,
             }
         })
     }
 
-    /// Sends to whoever is up next. One that goes before it has taken the call is none.
-    async fn send_to_next(&self, params: &Kept, context: &CallContext) -> Result<Waiting<Answer>> {
+    /// Sends to whoever is up next. One that goes before it has taken the request is none.
+    async fn send_to_next(&self, call: &KeptCall, context: &CallContext) -> Result<Waiting<Answer>> {
         loop {
             let face = ready(&self.handle, &self.namespace, context).await?;
-            if let Some(sent) = params.send(&face, &self.tool, context.clone()) {
+            if let Some(sent) = call.with(&[], |call| face.call(call, context.clone())) {
                 return Ok(sent);
             }
         }

@@ -18,7 +18,7 @@ const EARLIEST: Duration = Duration::from_millis(5);
 /// What a call is measured by.
 #[derive(Debug)]
 pub(super) struct Clock {
-    pub(super) tool: String,
+    pub(super) act: String,
     pub(super) begin: Instant,
 }
 
@@ -38,6 +38,9 @@ pub(super) async fn keep(link: Arc<Link>) {
 /// The error of a call whose time is over, if it is.
 pub(super) fn judge(pending: &Pending, options: &Options, now: Instant) -> Option<Error> {
     let clock = pending.clock.as_ref()?;
+    if pending.asked > 0 {
+        return None;
+    }
     let (idle, total) = (now - pending.touched, now - clock.begin);
     let (after, silent, option) = if total >= options.max_call_time {
         (options.max_call_time, false, "maxCallTime")
@@ -47,7 +50,7 @@ pub(super) fn judge(pending: &Pending, options: &Options, now: Instant) -> Optio
         return None;
     };
     Some(Error::Timeout {
-        act: format!("calling `{}`", clock.tool),
+        act: clock.act.clone(),
         after,
         silent,
         cure: format!("raise `{option}` if it needs longer"),

@@ -12,8 +12,18 @@ use rmcp::{
     transport::Transport,
 };
 
-use super::link::{Inbound, Link, lock};
-use crate::error::{Error, Result};
+use serde_json::json;
+
+use super::{
+    lane::{Kind, Message},
+    link::{Inbound, Link, Modern, lock},
+};
+use crate::{
+    config::Unattended,
+    error::{Error, Result},
+    raw::RawObject,
+    wire::Envelope,
+};
 
 /// How hands are shaken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -41,8 +51,8 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Result<Running> {
     let transport = Lower { link: link.clone(), inbound: link.take_inbound() };
     let info = Implementation::new("mcp-computer", env!("CARGO_PKG_VERSION"));
-    let config = ClientConfig::new(ClientCapabilities::default(), info)
-        .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
+    let config =
+        ClientConfig::new(what_we_carry(), info).with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
     let mode = match lifecycle {
         Lifecycle::Auto => ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::V_2026_07_28],
@@ -66,24 +76,43 @@ pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Resul
         link.note(format!("it speaks a protocol version that we do not know: `{version}`"));
     }
     if modern {
-        link.set_modern_meta(&modern_meta(&version, &config));
+        link.set_modern(self::modern(&version, &config, link.options().unattended));
     }
+    let hello = link.take_hello();
+    let hello = hello.as_deref().and_then(RawObject::parse).unwrap_or_default();
+    if let Some(capabilities) = hello.get("capabilities") {
+        link.set_capabilities(capabilities.to_owned().into());
+    }
+    let instructions = hello.text("instructions");
     link.describe(|about| {
         about.protocol = Some(version.to_string());
+        about.instructions = instructions;
         about.server_info = info.and_then(|info| serde_json::to_value(info.server_info.as_ref()?).ok());
     });
     Ok(Running { service, link: link.clone(), modern })
 }
 
-/// What every request to a server of the new generation says of us.
-fn modern_meta(version: &ProtocolVersion, config: &ClientConfig) -> String {
+/// What a server may ask of us: whatever a client of ours may be able to answer.
+fn what_we_carry() -> ClientCapabilities {
+    // As JSON: rmcp calls some of them deprecated, and servers of every generation ask for them.
+    let carried = json!({ "roots": {}, "sampling": {}, "elicitation": { "form": {}, "url": {} } });
+    serde_json::from_value(carried).expect("these are capabilities that the protocol knows")
+}
+
+/// What requests to a server of the new generation say of us.
+fn modern(version: &ProtocolVersion, config: &ClientConfig, unattended: Unattended) -> Modern {
     let text = |value: serde_json::Result<String>| value.expect("our own description is plain JSON");
-    format!(
-        "\"io.modelcontextprotocol/protocolVersion\":{},\"io.modelcontextprotocol/clientInfo\":{},\"io.modelcontextprotocol/clientCapabilities\":{}",
-        text(serde_json::to_string(version)),
-        text(serde_json::to_string(&config.client_info)),
-        text(serde_json::to_string(&config.capabilities)),
-    )
+    Modern {
+        common: format!(
+            "\"io.modelcontextprotocol/protocolVersion\":{},\"io.modelcontextprotocol/clientInfo\":{}",
+            text(serde_json::to_string(version)),
+            text(serde_json::to_string(&config.client_info)),
+        ),
+        capabilities: match unattended {
+            Unattended::Decline => "{}".to_owned(),
+            Unattended::Defaults => "{\"elicitation\":{\"form\":{}}}".to_owned(),
+        },
+    }
 }
 
 fn failure(link: &Link, error: &ClientInitializeError) -> Error {
@@ -99,8 +128,7 @@ impl Running {
     /// Keeps a subscription to changes open, where the generation needs one and the server offers one.
     pub(super) fn listen(&self) -> Option<impl Future<Output = ()> + Send + 'static> {
         let peer = self.service.peer().clone();
-        let offers = peer.peer_info().and_then(|info| info.capabilities.tools.as_ref()?.list_changed).unwrap_or(false);
-        (self.modern && offers).then(|| listen(peer, self.link.clone()))
+        self.modern.then(|| listen(peer, self.link.clone()))
     }
 
     /// Ends rmcp's part.
@@ -111,15 +139,50 @@ impl Running {
 }
 
 async fn listen(peer: Peer<RoleClient>, link: Arc<Link>) {
+    let subscribed = link.options().subscribed.clone();
     while !peer.is_transport_closed() {
-        if let Ok(mut subscription) = peer.listen(SubscriptionFilter::builder().tools_list_changed().build()).await {
-            // The reader has seen each change on its way here.
-            while let Ok(Some(_)) = subscription.next().await {}
+        let others = subscribed.changed();
+        let Some(filter) = filter(&peer, &subscribed.uris()) else {
+            others.await;
+            continue;
+        };
+        if let Ok(mut subscription) = peer.listen(filter).await {
+            tokio::select! {
+                // The reader has seen each change on its way here.
+                () = async { while let Ok(Some(_)) = subscription.next().await {} } => {}
+                () = others => {
+                    // One that names the others takes its place at once.
+                    continue;
+                }
+            }
             // What changed while nobody listened, nobody has told us.
             link.mark_changed();
         }
         tokio::time::sleep(LISTEN_AGAIN).await;
     }
+}
+
+/// What is worth listening to; nothing when the server offers none of it.
+fn filter(peer: &Peer<RoleClient>, uris: &[String]) -> Option<SubscriptionFilter> {
+    let capabilities = peer.peer_info()?.capabilities.clone();
+    let yes = |flag: Option<bool>| flag.unwrap_or(false);
+    let tools = yes(capabilities.tools.as_ref().and_then(|tools| tools.list_changed));
+    let prompts = yes(capabilities.prompts.as_ref().and_then(|prompts| prompts.list_changed));
+    let resources = yes(capabilities.resources.as_ref().and_then(|resources| resources.list_changed));
+    let mut filter = SubscriptionFilter::builder();
+    if tools {
+        filter = filter.tools_list_changed();
+    }
+    if prompts {
+        filter = filter.prompts_list_changed();
+    }
+    if resources {
+        filter = filter.resources_list_changed();
+    }
+    if !uris.is_empty() {
+        filter = filter.resource_subscriptions(uris.to_vec());
+    }
+    (tools || prompts || resources || !uris.is_empty()).then(|| filter.build())
 }
 
 /// Our line transport as rmcp sees it.
@@ -142,8 +205,16 @@ impl Transport<RoleClient> for Lower {
             *lock(&self.link.shaking) = Some(request.id.clone());
         }
         let sent = serde_json::to_vec(&message).map_err(io::Error::other).and_then(|mut line| {
+            let text = std::str::from_utf8(&line).map_err(io::Error::other)?;
+            let envelope = Envelope::of(text).ok_or_else(|| io::Error::other("rmcp sends what is no message"))?;
+            let (id, method) = (envelope.id.map(|id| id.get().to_owned()), envelope.method.map(Cow::into_owned));
             line.push(b'\n');
-            self.link.send(&line).map_err(io::Error::other)
+            let kind = match (&id, &method) {
+                (Some(id), Some(method)) => Kind::Request { id, method, name: None, arguments: None },
+                (None, Some(method)) => Kind::Notification { method },
+                (_, None) => Kind::Answer,
+            };
+            self.link.send(&Message { line: &line, kind }).map_err(io::Error::other)
         });
         std::future::ready(sent)
     }

@@ -16,17 +16,19 @@ use tokio::{
     time::Instant,
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Options, Tail,
+    Options, Tail, ask,
     clock::{self, Clock},
+    lane::{Lane, Message},
     request,
 };
 use crate::{
     error::{Error, Result},
-    source::{About, Answer, Call, CallContext, Sink, Source, ToolList, Waiting},
-    wire::{Outbox, Refused},
+    raw::RawObject,
+    source::{About, Answer, Ask, Call, CallContext, Listings, Notice, Sink, Source, ToolList, Waiting},
+    wire::Refused,
 };
 
 /// Messages that are rmcp's business.
@@ -34,13 +36,22 @@ pub(super) type Inbound = mpsc::Receiver<ServerJsonRpcMessage>;
 
 /// A server as others see it.
 pub(crate) struct Link {
-    outbox: Outbox,
+    lane: Lane,
     options: Options,
+    /// Everything that runs for this session. It ends with it.
+    tasks: TaskTracker,
+    stop: CancellationToken,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Pending>>,
     tools: RwLock<Arc<ToolList>>,
-    /// What every request must say of us, from 2026-07-28 on: members of `_meta`, without braces.
-    modern_meta: RwLock<Option<Arc<str>>>,
+    listings: RwLock<Arc<Listings>>,
+    capabilities: OnceLock<Arc<RawValue>>,
+    /// What every request must say of us, from 2026-07-28 on.
+    modern: OnceLock<Arc<Modern>>,
+    /// Questions of the server that nobody has answered yet.
+    questions: Mutex<ask::Open>,
+    /// The result of the handshake as the server sent it.
+    hello: Mutex<Option<Box<RawValue>>>,
     /// Whether the clocks are being kept.
     timing: AtomicBool,
     clock_call: Notify,
@@ -57,11 +68,31 @@ pub(crate) struct Link {
     about: RwLock<About>,
 }
 
+/// What requests to a server of the new generation say of us: members of `_meta`, without braces.
+pub(super) struct Modern {
+    /// The version and our name.
+    pub(super) common: String,
+    /// What we can be asked for without a caller who says so.
+    pub(super) capabilities: String,
+}
+
+impl Modern {
+    /// The members for a request of a caller, or for one of our own.
+    pub(super) fn members(&self, context: Option<&CallContext>) -> String {
+        let of_caller = context.and_then(|context| context.capabilities.as_deref()).map(RawValue::get);
+        let capabilities = of_caller.unwrap_or(&self.capabilities);
+        format!("{},\"io.modelcontextprotocol/clientCapabilities\":{capabilities}", self.common)
+    }
+}
+
 /// Somebody who waits for an answer.
 pub(super) struct Pending {
     pub(super) reply: oneshot::Sender<Result<Answer>>,
     pub(super) progress: Option<Sink>,
     pub(super) log: Option<Sink>,
+    pub(super) ask: Option<Ask>,
+    /// How many questions of the server about it are open: while somebody thinks, no clock runs out.
+    pub(super) asked: u32,
     pub(super) touched: Instant,
     /// For a call: others are timed by whoever waits.
     pub(super) clock: Option<Clock>,
@@ -80,16 +111,22 @@ const SAMPLES: usize = 3;
 const OTHERS: usize = 8;
 
 impl Link {
-    pub(super) fn new(outbox: Outbox, options: Options) -> (Arc<Self>, Inbound) {
+    pub(super) fn new(lane: Lane, options: Options) -> (Arc<Self>, Inbound) {
         // Bounded: a flood that rmcp does not keep up with must not grow.
         let (for_rmcp, inbound) = mpsc::channel(64);
         let link = Self {
-            outbox,
+            lane,
             options,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
             next_id: AtomicU64::new(1),
             waiting: Mutex::default(),
             tools: RwLock::default(),
-            modern_meta: RwLock::default(),
+            listings: RwLock::default(),
+            capabilities: OnceLock::new(),
+            modern: OnceLock::new(),
+            questions: Mutex::default(),
+            hello: Mutex::default(),
             timing: AtomicBool::new(false),
             clock_call: Notify::new(),
             changed: AtomicBool::new(false),
@@ -123,12 +160,31 @@ impl Link {
         &self.options.tail
     }
 
-    pub(super) fn modern_meta(&self) -> Option<Arc<str>> {
-        self.modern_meta.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What every request says of us; nothing towards a server of an older generation.
+    pub(super) fn modern(&self) -> Option<Arc<Modern>> {
+        self.modern.get().cloned()
     }
 
-    pub(super) fn set_modern_meta(&self, members: &str) {
-        *self.modern_meta.write().unwrap_or_else(PoisonError::into_inner) = Some(members.into());
+    pub(super) fn is_modern(&self) -> bool {
+        self.modern.get().is_some()
+    }
+
+    pub(super) fn set_modern(&self, modern: Modern) {
+        let _ = self.modern.set(Arc::new(modern));
+    }
+
+    /// Looks at the open questions of the server, or changes them.
+    pub(super) fn open_questions<T>(&self, use_them: impl FnOnce(&mut ask::Open) -> T) -> T {
+        use_them(&mut lock(&self.questions))
+    }
+
+    /// Keeps the result of a handshake for [`take_hello`](Self::take_hello).
+    pub(super) fn set_hello(&self, result: &RawValue) {
+        *lock(&self.hello) = Some(result.to_owned());
+    }
+
+    pub(super) fn take_hello(&self) -> Option<Box<RawValue>> {
+        lock(&self.hello).take()
     }
 
     /// Fills in what health says of it.
@@ -136,13 +192,53 @@ impl Link {
         fill(&mut self.about.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    pub(super) fn set_capabilities(&self, capabilities: Arc<RawValue>) {
+        let _ = self.capabilities.set(capabilities);
+    }
+
+    /// Whether the server has declared a capability at the top of its list.
+    pub(super) fn offers(&self, capability: &str) -> bool {
+        let capabilities = self.capabilities.get();
+        let object = capabilities.and_then(|raw| serde_json::from_str::<RawObject<'_>>(raw.get()).ok());
+        object.is_some_and(|object| object.get(capability).is_some_and(|value| value.get() != "null"))
+    }
+
+    /// Runs something for as long as the session lives.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(work));
+    }
+
+    /// Returns when all that runs for the session has ended, which it is told to.
+    pub(super) async fn end_tasks(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Tells everything that runs for the session to end.
+    pub(super) fn cancel_tasks(&self) {
+        self.stop.cancel();
+    }
+
+    /// Says something to whoever listens to this entry.
+    pub(super) fn tell(&self, method: &str, params: Option<&RawValue>) {
+        let params = params.map(|params| params.to_owned().into());
+        let notice = Notice { namespace: self.options.namespace.clone(), method: method.into(), params };
+        // Nobody may be listening.
+        let _ = self.options.notices.send(notice);
+    }
+
+    pub(super) fn set_listings(&self, listings: Listings) {
+        *self.listings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listings);
+    }
+
     pub(super) fn set_tools(&self, list: ToolList) {
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
     }
 
-    /// Sends a line as it is.
-    pub(super) fn send(&self, line: &[u8]) -> Result<()> {
-        self.outbox.send(line).map_err(|refused| match refused {
+    /// Sends a message as it is.
+    pub(super) fn send(&self, message: &Message<'_>) -> Result<()> {
+        self.lane.send(message).map_err(|refused| match refused {
             Refused::Full(queued) => Error::NotReading { queued },
             Refused::Closed => {
                 // It may still run and even write: but nobody can ask it for anything any more.
@@ -160,10 +256,10 @@ impl Link {
     ) -> Result<(u64, oneshot::Receiver<Result<Answer>>)> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let (progress, log) = (context.progress.clone(), context.log.clone());
+        let (progress, log, ask) = (context.progress.clone(), context.log.clone(), context.ask.clone());
         let touched = clock.as_ref().map_or_else(Instant::now, |clock| clock.begin);
         let timed = clock.is_some();
-        lock(&self.waiting).insert(id, Pending { reply, progress, log, touched, clock });
+        lock(&self.waiting).insert(id, Pending { reply, progress, log, ask, asked: 0, touched, clock });
         if timed && !self.timing.swap(true, Ordering::AcqRel) {
             self.clock_call.notify_one();
         }
@@ -175,7 +271,19 @@ impl Link {
     }
 
     pub(super) fn forget(&self, id: u64) -> Option<Pending> {
-        lock(&self.waiting).remove(&id)
+        let pending = lock(&self.waiting).remove(&id)?;
+        if pending.asked > 0 {
+            // Nobody wants to know any more.
+            self.open_questions(|open| {
+                open.retain(|_, (call, handle)| {
+                    if *call == id {
+                        handle.abort();
+                    }
+                    *call != id
+                });
+            });
+        }
+        Some(pending)
     }
 
     /// Whether hands were shaken.
@@ -213,9 +321,56 @@ impl Link {
         pending.progress.clone()
     }
 
-    /// Everybody who wants to see log messages now. On stdio they say not which call they belong to.
-    pub(super) fn log_sinks(&self) -> Vec<Sink> {
-        lock(&self.waiting).values().filter_map(|pending| pending.log.clone()).collect()
+    /// Everybody who wants to see a log message: whoever made the call that it came with, as far as that is known, else
+    /// everybody who waits.
+    pub(super) fn log_sinks(&self, of: Option<u64>) -> Vec<Sink> {
+        let waiting = lock(&self.waiting);
+        match of.and_then(|id| waiting.get(&id)) {
+            Some(pending) => pending.log.clone().into_iter().collect(),
+            None => waiting.values().filter_map(|pending| pending.log.clone()).collect(),
+        }
+    }
+
+    /// Who answers a question that came with a call, or on a connection that does not tell calls apart: then it is
+    /// about the newest of them.
+    pub(super) fn asked(&self, of: Option<u64>) -> Option<(u64, Ask)> {
+        let mut waiting = lock(&self.waiting);
+        let known = of.filter(|id| waiting.contains_key(id));
+        let newest = || waiting.iter().filter(|(_, pending)| pending.ask.is_some()).map(|(id, _)| *id).max();
+        let id = known.or_else(newest)?;
+        let pending = waiting.get_mut(&id)?;
+        let ask = pending.ask.clone()?;
+        pending.asked += 1;
+        Some((id, ask))
+    }
+
+    /// A question about a call has its answer: its clocks run again.
+    pub(super) fn answered(&self, id: u64) {
+        if let Some(pending) = lock(&self.waiting).get_mut(&id) {
+            pending.asked = pending.asked.saturating_sub(1);
+            pending.touched = Instant::now();
+        }
+    }
+
+    /// Fails a request: of ours, or of rmcp's, which is told as the server would.
+    pub(super) fn refuse(&self, id: &str, error: Error) {
+        let ours = id.strip_prefix('"').and_then(|id| id.strip_suffix('"')).and_then(super::reader::number);
+        if let Some(number) = ours {
+            if let Some(pending) = self.forget(number) {
+                let _ = pending.reply.send(Err(error));
+            }
+            return;
+        }
+        let (code, message) = match error {
+            Error::Server { code, message, .. } => (code, message),
+            other => (-32603, other.to_string()),
+        };
+        let answer = serde_json::json!({ "code": code, "message": message });
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{answer}}}");
+        if let Ok(message) = serde_json::from_str(&line) {
+            // It reads little and soon; when its box is full it has other worries.
+            let _ = self.for_rmcp.try_send(message);
+        }
     }
 
     /// The server said that its tools have changed.
@@ -254,9 +409,9 @@ impl Link {
         }
     }
 
-    /// Closes the server's stdin.
+    /// Closes the way to the server.
     pub(super) fn close(&self) {
-        self.outbox.close();
+        self.lane.close();
     }
 
     fn gone(&self) -> Error {
@@ -294,6 +449,7 @@ impl Link {
             ));
         }
         problems.extend(self.tools().problems.iter().cloned());
+        problems.extend(self.listings().problems.iter().cloned());
         problems.into_iter().map(|problem| self.options.secrets.mask(&problem).into_owned()).collect()
     }
 }
@@ -305,6 +461,23 @@ impl Source for Link {
 
     fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
         request::call(&self, call, context)
+    }
+
+    fn listings(&self) -> Arc<Listings> {
+        self.listings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn capabilities(&self) -> Option<Arc<RawValue>> {
+        self.capabilities.get().cloned()
+    }
+
+    fn may_miss(&self) -> bool {
+        self.lane.may_miss()
+    }
+
+    fn notify(&self, method: &str, params: Option<&RawValue>) {
+        // Whoever notifies expects no answer, not even that it could not be told.
+        let _ = request::notify(self, method, params);
     }
 
     fn probe(self: Arc<Self>) -> Waiting<()> {

@@ -1,4 +1,4 @@
-//! Listing a server's tools, tool by tool: a bad one costs itself alone.
+//! Listing what a server has, one by one: a bad one costs itself alone.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -8,24 +8,16 @@ use serde_json::value::RawValue;
 use super::{link::Link, request::request};
 use crate::{
     error::{Error, Result},
-    source::{Tool, ToolList},
+    raw::RawObject,
+    source::{Answer, Item, Listings, Tool, ToolList},
 };
 
 /// A list ends here, whatever the server says.
 const MAX_PAGES: usize = 100;
-const MAX_TOOLS: usize = 10_000;
+const MAX_ITEMS: usize = 10_000;
 
 /// How long a page may take.
 const PAGE: Duration = Duration::from_secs(30);
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Page<'a> {
-    #[serde(borrow)]
-    tools: Vec<&'a RawValue>,
-    #[serde(default)]
-    next_cursor: Option<String>,
-}
 
 #[derive(Deserialize)]
 struct Definition {
@@ -43,52 +35,129 @@ struct Hints {
     idempotent_hint: Option<bool>,
 }
 
+/// A list that a server pages: the method that asks for it, and where in the answer it stands.
+struct Paged {
+    method: &'static str,
+    member: &'static str,
+    /// What it lists, in a word for people.
+    what: &'static str,
+}
+
+const TOOLS: Paged = Paged { method: "tools/list", member: "tools", what: "tools" };
+const PROMPTS: Paged = Paged { method: "prompts/list", member: "prompts", what: "prompts" };
+const RESOURCES: Paged = Paged { method: "resources/list", member: "resources", what: "resources" };
+const TEMPLATES: Paged =
+    Paged { method: "resources/templates/list", member: "resourceTemplates", what: "resource templates" };
+
 /// Lists all tools of a server.
 pub(super) async fn list(link: Arc<Link>) -> Result<ToolList> {
     let mut list = ToolList::default();
-    let mut seen = HashSet::new();
-    let mut cursor: Option<String> = None;
-    for _ in 0..MAX_PAGES {
-        let params = match &cursor {
-            Some(cursor) => format!("\"cursor\":{}", serde_json::Value::from(cursor.as_str())),
-            None => String::new(),
-        };
-        let limit = PAGE.max(link.options().connect_timeout);
-        let answer = match request(&link, "tools/list", &params, limit).await {
-            // A server without tools need not know the method.
-            Err(Error::Server { code: -32601, .. }) if cursor.is_none() => return Ok(list),
-            answer => answer?,
-        };
-        let page: Page<'_> = serde_json::from_str(answer.get()).map_err(|error| Error::Protocol {
-            act: "listing the tools".to_owned(),
-            reason: format!("the answer is no list of tools ({error})"),
-            stderr: link.tail().last_lines(),
-        })?;
-        for raw in page.tools {
-            if list.tools.len() == MAX_TOOLS {
-                list.problems.push(format!("it lists more than {MAX_TOOLS} tools; the rest is left out"));
-                return Ok(list);
-            }
-            match tool(raw) {
-                Ok(tool) => list.tools.push(tool),
-                Err(problem) => list.problems.push(problem),
-            }
-        }
-        match page.next_cursor.filter(|cursor| !cursor.is_empty()) {
-            None => return Ok(list),
-            Some(next) if !seen.insert(next.clone()) => {
-                list.problems.push("its list of tools never ends: a cursor came twice".to_owned());
-                return Ok(list);
-            }
-            next => cursor = next,
+    let (found, problems) = TOOLS.all(&link).await?;
+    list.problems = problems;
+    for raw in found {
+        match tool(&raw) {
+            Ok(tool) => list.tools.push(tool),
+            Err(problem) => list.problems.push(problem),
         }
     }
-    list.problems.push(format!("its list of tools has more than {MAX_PAGES} pages; the rest is left out"));
     Ok(list)
 }
 
+/// Lists what else a server has. What cannot be listed is a problem of its own, never of the entry.
+pub(super) async fn listings(link: Arc<Link>) -> Listings {
+    let mut problems = Vec::new();
+    let (prompts, resources) = (link.offers("prompts"), link.offers("resources"));
+    let (prompts, resources, templates) = tokio::join!(
+        items(&link, (&PROMPTS, "name"), prompts),
+        items(&link, (&RESOURCES, "uri"), resources),
+        items(&link, (&TEMPLATES, "uriTemplate"), resources),
+    );
+    let mut take = |(items, mut found): (Vec<Item>, Vec<String>)| {
+        problems.append(&mut found);
+        items
+    };
+    let (prompts, resources, templates) = (take(prompts), take(resources), take(templates));
+    Listings { prompts, resources, templates, problems }
+}
+
+async fn items(link: &Arc<Link>, (paged, key): (&Paged, &str), offered: bool) -> (Vec<Item>, Vec<String>) {
+    if !offered {
+        return (Vec::new(), Vec::new());
+    }
+    let (found, mut problems) = match paged.all(link).await {
+        Ok(listed) => listed,
+        Err(error) => return (Vec::new(), vec![format!("listing its {} failed: {error}", paged.what)]),
+    };
+    let mut items = Vec::with_capacity(found.len());
+    for raw in found {
+        match RawObject::parse(&raw).and_then(|object| object.text(key)).filter(|key| !key.is_empty()) {
+            Some(key) => items.push(Item { key, raw: raw.into() }),
+            None => {
+                problems.push(format!("one of its {} was left out, it has no `{key}`: {}", paged.what, shown(&raw)))
+            }
+        }
+    }
+    (items, problems)
+}
+
+impl Paged {
+    /// The list from its first page to its last, with what is wrong with it.
+    async fn all(&self, link: &Arc<Link>) -> Result<(Vec<Box<RawValue>>, Vec<String>)> {
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        let mut cursor: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let params = match &cursor {
+                Some(cursor) => format!("\"cursor\":{}", serde_json::Value::from(cursor.as_str())),
+                None => String::new(),
+            };
+            let limit = PAGE.max(link.options().connect_timeout);
+            let answer = match request(link, self.method, &params, limit).await {
+                // A server without any need not know the method.
+                Err(Error::Server { code: -32601, .. }) if cursor.is_none() => return Ok((all, Vec::new())),
+                answer => answer?,
+            };
+            let (page, next) = self.page(&answer).map_err(|reason| Error::Protocol {
+                act: format!("listing the {}", self.what),
+                reason: format!("the answer is no list of {} ({reason})", self.what),
+                stderr: link.tail().last_lines(),
+            })?;
+            let room = MAX_ITEMS - all.len();
+            let more = page.len() > room;
+            all.extend(page.into_iter().take(room).map(ToOwned::to_owned));
+            if more {
+                return Ok((all, vec![format!("it lists more than {MAX_ITEMS} {}; the rest is left out", self.what)]));
+            }
+            match next.filter(|cursor| !cursor.is_empty()) {
+                None => return Ok((all, Vec::new())),
+                Some(next) if !seen.insert(next.clone()) => {
+                    return Ok((all, vec![format!("its list of {} never ends: a cursor came twice", self.what)]));
+                }
+                next => cursor = next,
+            }
+        }
+        let problem = format!("its list of {} has more than {MAX_PAGES} pages; the rest is left out", self.what);
+        Ok((all, vec![problem]))
+    }
+
+    fn page<'a>(&self, answer: &'a Answer) -> Result<(Vec<&'a RawValue>, Option<String>), String> {
+        let object: RawObject<'a> = serde_json::from_str(answer.get()).map_err(|error| error.to_string())?;
+        let list = object.get(self.member).ok_or_else(|| format!("it has no `{}`", self.member))?;
+        let items = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
+        let next: Option<Option<String>> = object
+            .get("nextCursor")
+            .map(|cursor| serde_json::from_str(cursor.get()))
+            .transpose()
+            .map_err(|e| e.to_string())?;
+        Ok((items, next.flatten()))
+    }
+}
+
+fn shown(raw: &RawValue) -> String {
+    raw.get().chars().take(80).collect()
+}
+
 fn tool(raw: &RawValue) -> Result<Tool, String> {
-    let shown: String = raw.get().chars().take(80).collect();
+    let shown = shown(raw);
     let definition = serde_json::from_str::<Definition>(raw.get()).or_else(|error| {
         // Hints that are malformed are no reason to lose the tool.
         #[derive(Deserialize)]

@@ -6,7 +6,10 @@ use rmcp::model::{RequestId, ServerJsonRpcMessage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::link::{Link, lock};
+use super::{
+    ask,
+    link::{Link, lock},
+};
 use crate::{
     error::Error,
     process::Reader,
@@ -29,7 +32,7 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
         match lines.next().await {
             Ok(Some(Line::Whole(line))) => {
                 too_long = 0;
-                if take(&link, line).await.is_break() {
+                if take(&link, line, None).await.is_break() {
                     break "lost its session".to_owned();
                 }
             }
@@ -50,8 +53,8 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
     link.mark_ended(&reason);
 }
 
-/// Deals with one line.
-async fn take(link: &Arc<Link>, line: Vec<u8>) -> ControlFlow<()> {
+/// Deals with one message. `of` is the request that it came with, where that can be told.
+pub(super) async fn take(link: &Arc<Link>, line: Vec<u8>, of: Option<u64>) -> ControlFlow<()> {
     let line: Arc<str> = match String::from_utf8(line) {
         Ok(line) => line.into(),
         Err(error) => {
@@ -67,6 +70,12 @@ async fn take(link: &Arc<Link>, line: Vec<u8>) -> ControlFlow<()> {
         return ControlFlow::Continue(());
     };
     match envelope.method.as_deref() {
+        // rmcp answers this one.
+        Some("ping") if envelope.id.is_some() => {}
+        Some(method) if envelope.id.is_some() => {
+            ask::put(link, (method, &envelope), of);
+            return ControlFlow::Continue(());
+        }
         None => {
             if let Some(id) = envelope.text_id().and_then(number) {
                 answer(link, &line, &envelope, id);
@@ -74,6 +83,9 @@ async fn take(link: &Arc<Link>, line: Vec<u8>) -> ControlFlow<()> {
             }
             if is_stale(link, &envelope) {
                 return ControlFlow::Continue(());
+            }
+            if let Some(result) = envelope.result.filter(|_| !link.is_up()) {
+                link.set_hello(result);
             }
         }
         Some("notifications/progress") => {
@@ -87,13 +99,26 @@ async fn take(link: &Arc<Link>, line: Vec<u8>) -> ControlFlow<()> {
             }
         }
         Some("notifications/message") => {
-            if let Some(params) = envelope.params {
-                link.log_sinks().iter().for_each(|log| log(params));
+            let Some(params) = envelope.params else { return ControlFlow::Continue(()) };
+            let sinks = link.log_sinks(of);
+            sinks.iter().for_each(|log| log(params));
+            if sinks.is_empty() {
+                link.tell("notifications/message", Some(params));
             }
             return ControlFlow::Continue(());
         }
-        Some("notifications/tools/list_changed") => link.mark_changed(),
-        Some(_) => {}
+        Some("notifications/cancelled") => {
+            ask::take_back(link, envelope.params);
+            return ControlFlow::Continue(());
+        }
+        Some(
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed",
+        ) => link.mark_changed(),
+        // It is about rmcp's own subscription.
+        Some("notifications/subscriptions/acknowledged") => {}
+        Some(method) => link.tell(method, envelope.params),
     }
     hand_to_rmcp(link, &line).await
 }
@@ -102,7 +127,7 @@ async fn take(link: &Arc<Link>, line: Vec<u8>) -> ControlFlow<()> {
 fn answer(link: &Link, line: &Arc<str>, envelope: &Envelope<'_>, id: u64) {
     let Some(pending) = link.forget(id) else { return };
     let outcome = match (envelope.result, envelope.error) {
-        (Some(result), _) => Ok(Answer::within(line.clone(), position(line, result), link.modern_meta().is_some())),
+        (Some(result), _) => Ok(Answer::within(line.clone(), position(line, result), link.is_modern())),
         (None, Some(error)) => Err(server_error(error)),
         (None, None) => return,
     };
@@ -150,7 +175,7 @@ async fn hand_to_rmcp(link: &Link, line: &str) -> ControlFlow<()> {
 }
 
 /// The number in an id or token of ours.
-fn number(text: &str) -> Option<u64> {
+pub(super) fn number(text: &str) -> Option<u64> {
     text.strip_prefix(PREFIX)?.parse().ok()
 }
 

@@ -11,13 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     clock::Clock,
+    lane::{Kind, Message},
     link::{Link, one_line},
     reader::PREFIX,
+    rounds,
 };
 use crate::{
     error::{Error, Result},
     raw::RawObject,
-    source::{Answer, Call, CallContext, Waiting},
+    source::{Answer, CALL_TOOL, Call, CallContext, Waiting},
 };
 
 /// How long a server may take for a sign of life.
@@ -31,17 +33,68 @@ const OF_THE_CONNECTION: [&str; 4] = [
     "io.modelcontextprotocol/clientCapabilities",
 ];
 
-/// Sends a call; the future waits for its answer. `None` when the server has gone already.
+/// The member of `_meta` by which a request of the new generation asks for log messages.
+const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+
+/// Sends a request of a caller; the future waits for its answer. `None` when the server has gone already.
 pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
-    let clock = Clock { tool: call.tool.to_owned(), begin: Instant::now() };
-    let sent = link.expect(&context, Some(clock)).and_then(|(id, reply)| {
-        let wait = Wait { link: link.clone(), id, armed: true };
-        link.send(line_of_call(link, id, call).as_bytes()).map(|()| (wait, reply))
-    });
-    match sent {
-        Ok((wait, reply)) => Some(Box::pin(wait_for(wait, reply, context.cancel))),
+    let kept = (link.is_modern() && !context.input_required).then(|| call.keep());
+    match send(link, call, &context) {
+        Ok(sent) => {
+            let link = link.clone();
+            Some(Box::pin(async move {
+                let answer = sent.wait(context.cancel.clone()).await?;
+                match kept {
+                    Some(kept) => rounds::finish(&link, &kept, (answer, context)).await,
+                    None => Ok(answer),
+                }
+            }))
+        }
         Err(Error::Ended { .. }) => None,
         Err(error) => Some(Box::pin(async move { Err(error) })),
+    }
+}
+
+/// A request of a caller that is on its way.
+pub(super) struct Sent {
+    wait: Wait,
+    reply: oneshot::Receiver<Result<Answer>>,
+}
+
+/// Sends a request of a caller.
+pub(super) fn send(link: &Arc<Link>, call: Call<'_>, context: &CallContext) -> Result<Sent> {
+    let act = match call.name {
+        Some(name) if call.method == CALL_TOOL => format!("calling `{name}`"),
+        _ => format!("`{}`", call.method),
+    };
+    let (id, reply) = link.expect(context, Some(Clock { act, begin: Instant::now() }))?;
+    let wait = Wait { link: link.clone(), id, armed: true };
+    let line = line_of_call(link, id, call, context);
+    let uri =
+        || call.rest.iter().find(|(name, _)| *name == "uri").and_then(|(_, uri)| serde_json::from_str(uri.get()).ok());
+    let uri: Option<String> = if call.name.is_none() { uri() } else { None };
+    link.send(&Message {
+        line: line.as_bytes(),
+        kind: Kind::Request {
+            id: &format!("\"{PREFIX}{id}\""),
+            method: call.method,
+            name: call.name.or(uri.as_deref()),
+            arguments: call.arguments,
+        },
+    })?;
+    Ok(Sent { wait, reply })
+}
+
+impl Sent {
+    /// Waits for the answer. The clocks are kept elsewhere: see [`clock`](super::clock).
+    pub(super) async fn wait(self, cancel: Option<CancellationToken>) -> Result<Answer> {
+        let Self { mut wait, reply } = self;
+        let answer = match cancel {
+            Some(cancel) => cancel.run_until_cancelled(reply).await.ok_or(Error::Cancelled)?,
+            None => reply.await,
+        };
+        wait.armed = false;
+        answer.unwrap_or(Err(Error::Cancelled)).map_err(|error| wait.link.options().secrets.mask_error(error))
     }
 }
 
@@ -54,14 +107,16 @@ pub(super) fn request(
 ) -> impl Future<Output = Result<Answer>> + Send + use<> {
     let sent = link.expect(&CallContext::default(), None).and_then(|(id, reply)| {
         let wait = Wait { link: link.clone(), id, armed: true };
-        let meta = link.modern_meta().map(|members| format!("\"_meta\":{{{members}}}"));
+        let meta = link.modern().map(|modern| format!("\"_meta\":{{{}}}", modern.members(None)));
         let params: Vec<&str> =
             [params, meta.as_deref().unwrap_or_default()].into_iter().filter(|p| !p.is_empty()).collect();
         let line = format!(
             "{{\"jsonrpc\":\"2.0\",\"id\":\"{PREFIX}{id}\",\"method\":\"{method}\",\"params\":{{{}}}}}\n",
             params.join(",")
         );
-        link.send(line.as_bytes()).map(|()| (wait, reply))
+        let id = format!("\"{PREFIX}{id}\"");
+        let kind = Kind::Request { id: &id, method, name: None, arguments: None };
+        link.send(&Message { line: line.as_bytes(), kind }).map(|()| (wait, reply))
     });
     let act = format!("`{method}`");
     async move {
@@ -82,28 +137,39 @@ pub(super) fn request(
     }
 }
 
+/// Tells a server that was connected anew which resources somebody wants to hear of. One of the new generation is
+/// told with what is listened to.
+pub(super) async fn subscribe_again(link: Arc<Link>) {
+    for uri in link.options().subscribed.uris() {
+        if !link.is_modern() {
+            let params = format!("\"uri\":{}", serde_json::Value::from(uri.as_str()));
+            if let Err(error) = request(&link, "resources/subscribe", &params, PROBE * 10).await {
+                link.note(format!("subscribing to `{uri}` again failed: {error}"));
+            }
+        }
+    }
+}
+
 /// Asks for a sign of life: any answer is one, an error too.
 pub(super) async fn probe(link: Arc<Link>) -> Result<()> {
     // 2026-07-28 has no ping.
-    let method = if link.modern_meta().is_some() { "server/discover" } else { "ping" };
+    let method = if link.is_modern() { "server/discover" } else { "ping" };
     match request(&link, method, "", PROBE).await {
         Ok(_) | Err(Error::Server { .. }) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Waits for the answer of a call. Its clocks are kept elsewhere: see [`clock`](super::clock).
-async fn wait_for(
-    mut wait: Wait,
-    reply: oneshot::Receiver<Result<Answer>>,
-    cancel: Option<CancellationToken>,
-) -> Result<Answer> {
-    let answer = match cancel {
-        Some(cancel) => cancel.run_until_cancelled(reply).await.ok_or(Error::Cancelled)?,
-        None => reply.await,
-    };
-    wait.armed = false;
-    answer.unwrap_or(Err(Error::Cancelled)).map_err(|error| wait.link.options().secrets.mask_error(error))
+/// Passes a notification on.
+pub(super) fn notify(link: &Link, method: &str, params: Option<&RawValue>) -> Result<()> {
+    let mut line = String::from("{\"jsonrpc\":\"2.0\",\"method\":");
+    push_text(&mut line, method);
+    if let Some(params) = params {
+        line.push_str(",\"params\":");
+        line.push_str(&one_line(params));
+    }
+    line.push_str("}\n");
+    link.send(&Message { line: line.as_bytes(), kind: Kind::Notification { method } })
 }
 
 /// Somebody who waits. When it is dropped without an answer, the server is told that nobody waits any more.
@@ -123,43 +189,63 @@ impl Drop for Wait {
 
 /// Tells the server that nobody waits for that answer any more.
 pub(super) fn tell_cancelled(link: &Link, id: u64, reason: &str) {
+    let method = "notifications/cancelled";
     let line = format!(
-        "{{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{{\"requestId\":\"{PREFIX}{id}\",\"reason\":\"{reason}\"}}}}\n"
+        "{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\",\"params\":{{\"requestId\":\"{PREFIX}{id}\",\"reason\":\"{reason}\"}}}}\n"
     );
     // A server that cannot be told any more has other worries.
-    let _ = link.send(line.as_bytes());
+    let _ = link.send(&Message { line: line.as_bytes(), kind: Kind::Notification { method } });
 }
 
 /// The request as it goes over the wire.
-fn line_of_call(link: &Link, id: u64, call: Call<'_>) -> String {
+fn line_of_call(link: &Link, id: u64, call: Call<'_>, context: &CallContext) -> String {
     let arguments = call.arguments.map(one_line);
     let mut line = String::with_capacity(256 + arguments.as_ref().map_or(0, |text| text.len()));
     line.push_str("{\"jsonrpc\":\"2.0\",\"id\":\"");
     line.push_str(PREFIX);
     line.push_str(&id.to_string());
-    line.push_str("\",\"method\":\"tools/call\",\"params\":{\"name\":");
-    push_text(&mut line, call.tool);
+    line.push_str("\",\"method\":");
+    push_text(&mut line, call.method);
+    line.push_str(",\"params\":{");
+    if let Some(name) = call.name {
+        line.push_str("\"name\":");
+        push_text(&mut line, name);
+        line.push(',');
+    }
     if let Some(arguments) = arguments {
-        line.push_str(",\"arguments\":");
+        line.push_str("\"arguments\":");
         line.push_str(&arguments);
+        line.push(',');
     }
     for (name, value) in call.rest {
-        push_member(&mut line, name, value);
+        push_text(&mut line, name);
+        line.push(':');
+        line.push_str(&one_line(value));
+        line.push(',');
     }
     // Always with a token: progress keeps the idle clock from running out, whether the caller wants to see it or not.
-    line.push_str(",\"_meta\":{\"progressToken\":\"");
+    line.push_str("\"_meta\":{\"progressToken\":\"");
     line.push_str(PREFIX);
     line.push_str(&id.to_string());
     line.push('"');
-    if let Some(members) = link.modern_meta() {
+    let modern = link.modern();
+    if let Some(modern) = &modern {
         line.push(',');
-        line.push_str(&members);
+        line.push_str(&modern.members(Some(context)));
     }
     let meta = call.meta.and_then(|meta| serde_json::from_str::<RawObject<'_>>(meta.get()).ok());
     for (name, value) in meta.iter().flat_map(|meta| &meta.0) {
         if !OF_THE_CONNECTION.contains(&name.as_ref()) {
             push_member(&mut line, name, value);
         }
+    }
+    if let (Some(_), Some(level)) = (&modern, &context.log_level)
+        && meta.as_ref().is_none_or(|meta| meta.get(LOG_LEVEL).is_none())
+    {
+        line.push_str(",\"");
+        line.push_str(LOG_LEVEL);
+        line.push_str("\":");
+        push_text(&mut line, level);
     }
     line.push_str("}}}\n");
     line

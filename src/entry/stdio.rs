@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Recipe,
+    Company, Recipe,
     command::{self, Resolved},
     fill::Filler,
 };
@@ -78,6 +78,7 @@ struct Prepared {
     args: Vec<String>,
     spawn: Spawn,
     secrets: Secrets,
+    company: Company,
 }
 
 impl Prepared {
@@ -101,7 +102,7 @@ impl Prepared {
         let all = resolved.args.iter().chain(&args).map(Into::into).collect();
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         let spawn = Spawn { program: resolved.program.clone(), args: all, env, cwd, stdin: Stdin::Pipe };
-        Ok(Self { resolved, args, spawn, secrets })
+        Ok(Self { resolved, args, spawn, secrets, company: recipe.company() })
     }
 
     fn options(&self, config: &StdioConfig) -> Options {
@@ -113,6 +114,10 @@ impl Prepared {
             max_message: config.max_message,
             tail: Tail::new(self.secrets.clone()),
             secrets: self.secrets.clone(),
+            namespace: self.company.namespace.clone(),
+            notices: self.company.notices.clone(),
+            subscribed: self.company.subscribed.clone(),
+            unattended: self.company.unattended,
         }
     }
 }
