@@ -7,6 +7,7 @@ mod event;
 mod health;
 mod plan;
 mod provide;
+pub(crate) mod relay;
 mod status_tool;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use board::Board;
+pub(crate) use board::Board;
 pub(crate) use dispatch::Params;
 pub use event::{Event, Events};
 pub use health::{ComputerHealth, EnsureReady, EntryHealth, RetryDegraded};

@@ -15,6 +15,7 @@ mod subscribed;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use ask::unattended;
 pub(crate) use handshake::Lifecycle;
 use lane::Lane;
 pub(crate) use link::Link;

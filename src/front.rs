@@ -1,7 +1,13 @@
-//! Our face as an MCP server.
+//! Our face as an MCP server: what a client says goes to whoever it is for, and what comes back goes out as it came.
 
+mod announce;
+mod ask;
 mod client;
-mod handler;
-mod lifecycle;
+mod exchange;
+mod hello;
 mod message;
+mod outlet;
+mod parked;
+mod peer;
+mod scope;
 pub mod stdio;

@@ -54,4 +54,4 @@ pub use process::guard;
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };
-pub use source::{Answer, CallContext, Sink, Waiting};
+pub use source::{Answer, Ask, CallContext, Question, Sink, Waiting};

@@ -3,15 +3,19 @@
 mod catalog;
 mod filter;
 mod schema;
+mod shelf;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use catalog::Naming;
 pub(crate) use catalog::{Catalog, Listed, Offer, Target};
+pub(crate) use filter::admits;
+pub(crate) use shelf::{Shelf, Shown};
 
 use crate::{
     config::{SchemaProfile, StatusTools, ToolFilter},
     name::Namespace,
-    source::{Face, ToolList},
+    source::{Face, Listings, ToolList},
     supervisor::{Handle, Reason, State, Status},
 };
 
@@ -38,12 +42,13 @@ pub(crate) struct Rules {
 pub(crate) struct Registry {
     own: Catalog,
     fronts: Catalog,
+    shelf: Shelf,
     members: BTreeMap<Namespace, Handle<Face>>,
 }
 
 impl Registry {
     pub(crate) fn empty() -> Self {
-        Self { own: Catalog::default(), fronts: Catalog::default(), members: BTreeMap::new() }
+        Self { own: Catalog::default(), fronts: Catalog::default(), shelf: Shelf::default(), members: BTreeMap::new() }
     }
 
     /// The registry of these entries as they are now.
@@ -66,7 +71,14 @@ impl Registry {
                 agent_control: member.agent_control,
             })
             .collect();
+        let listings: Vec<(&Namespace, Arc<Listings>)> = members
+            .iter()
+            .map(|member| {
+                (&member.namespace, face(&member.handle.status()).map(|face| face.listings()).unwrap_or_default())
+            })
+            .collect();
         Self {
+            shelf: Shelf::build(&listings, Naming::new(rules.front_limit, rules.profile)),
             own: Catalog::build(&offers, rules.name_limit, rules.profile),
             fronts: Catalog::build(&offers, rules.front_limit, rules.profile),
             members: members.iter().map(|member| (member.namespace.clone(), member.handle.clone())).collect(),
@@ -83,6 +95,11 @@ impl Registry {
         &self.fronts
     }
 
+    /// Prompts and resources as the MCP fronts show them.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
     /// Whether both show the same tools.
     pub(crate) fn shows_the_same_as(&self, other: &Self) -> bool {
         self.own == other.own && self.fronts == other.fronts
@@ -96,14 +113,18 @@ impl Registry {
     }
 }
 
-/// The tools that an entry shows: while it is being brought back, those that it had.
+/// The tools that an entry shows.
 fn tools(status: &Status<Face>) -> Arc<ToolList> {
-    let face = match &status.state {
+    face(status).map(|face| face.tools()).unwrap_or_default()
+}
+
+/// What an entry shows: while it is being brought back, what it had.
+pub(crate) fn face(status: &Status<Face>) -> Option<&Face> {
+    match &status.state {
         State::Ready(face) => Some(face),
         State::Starting { .. } | State::Waiting { .. } => status.last_face.as_ref(),
         State::Idle | State::Failed(_) | State::Stopped | State::Held(_) => None,
-    };
-    face.map(|face| face.tools()).unwrap_or_default()
+    }
 }
 
 fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {

@@ -129,7 +129,12 @@ pub(crate) struct KeptCall {
     rest: Vec<(String, Box<RawValue>)>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// A request without parameters.
+    pub(crate) fn of(method: &'a str) -> Self {
+        Self { method, name: None, arguments: None, meta: None, rest: &[] }
+    }
+
     pub(crate) fn keep(self) -> KeptCall {
         KeptCall {
             method: self.method.to_owned(),
@@ -232,6 +237,12 @@ impl Answer {
     /// `typed` says whether the server speaks a generation in which a result says its own `resultType`.
     pub(crate) fn within(line: Arc<str>, result: Range<usize>, typed: bool) -> Self {
         Self { line, result, typed }
+    }
+
+    /// An answer that is this JSON.
+    pub(crate) fn raw(result: &RawValue) -> Self {
+        let line: Arc<str> = result.get().into();
+        Self { result: 0..line.len(), line, typed: false }
     }
 
     /// An answer that we made.

@@ -12,7 +12,10 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Event, event_channel};
+use super::{
+    Event, event_channel,
+    relay::{Levels, Tasks},
+};
 use crate::{
     config::{ComputerConfig, EntryConfig, ToolFilter, Unattended},
     connection::Subscribed,
@@ -31,6 +34,8 @@ pub(crate) struct Board {
     withheld: Withheld,
     unattended: Unattended,
     notices: Notices,
+    pub(super) levels: Levels,
+    tasks: Tasks,
     slots: Mutex<Slots>,
     registry: watch::Sender<Arc<Registry>>,
     /// Counts the registries that differed from the one before.
@@ -78,6 +83,8 @@ impl Board {
             withheld: Withheld::default(),
             unattended: config.serve.unattended,
             notices: broadcast::Sender::new(NOTICES),
+            levels: Levels::default(),
+            tasks: Tasks::default(),
             slots: Mutex::default(),
             registry: watch::Sender::new(Arc::new(Registry::empty())),
             generation: watch::Sender::new(0),
@@ -94,10 +101,14 @@ impl Board {
             return false;
         }
         self.withheld.add(&config);
+        let subscribed = Subscribed::default();
+        if let Some(level) = self.levels.told() {
+            subscribed.set_level(level);
+        }
         let recipe = Recipe {
             withheld: self.withheld.clone(),
             notices: self.notices.clone(),
-            subscribed: Subscribed::default(),
+            subscribed,
             unattended: self.unattended,
             namespace: namespace.clone(),
             workspace: self.workspace.clone(),
@@ -152,14 +163,19 @@ impl Board {
         self.registry.borrow().clone()
     }
 
+    /// The registry as it is published.
+    pub(crate) fn watch_registry(&self) -> watch::Receiver<Arc<Registry>> {
+        self.registry.subscribe()
+    }
+
     /// Counts up with each change of the tools.
     pub(crate) fn generation(&self) -> watch::Receiver<u64> {
         self.generation.subscribe()
     }
 
-    /// How often the tools have changed.
-    pub(crate) fn count(&self) -> u64 {
-        *self.generation.borrow()
+    /// Which entry a task belongs to.
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
     /// What servers say without being asked, from now on.

@@ -1,6 +1,7 @@
 //! Starting, stopping, adding, removing.
 
 use std::{
+    future::Future,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -82,6 +83,21 @@ impl Computer {
         if !limit.is_zero() {
             let _ = tokio::time::timeout(limit, self.settled()).await;
             self.inner.board.publish();
+        }
+    }
+
+    /// [`settled_within`](Self::settled_within) for one entry.
+    pub(crate) async fn entry_settled_within(&self, namespace: &Namespace, limit: Duration) {
+        if let Some(handle) = self.inner.board.handle(namespace.as_str()).filter(|_| !limit.is_zero()) {
+            let _ = tokio::time::timeout(limit, settled(handle)).await;
+            self.inner.board.publish();
+        }
+    }
+
+    /// Does something for as long as the Computer runs; nothing when it does not.
+    pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(run) = self.run() {
+            run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(work));
         }
     }
 

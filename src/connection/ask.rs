@@ -92,7 +92,7 @@ fn reply(link: &Link, id: &str, outcome: Result<Answer>) {
 }
 
 /// What is answered when nobody is there to be asked.
-pub(super) fn unattended(policy: Unattended, question: &Question) -> Result<Answer> {
+pub(crate) fn unattended(policy: Unattended, question: &Question) -> Result<Answer> {
     let refused = |code, message: &str| Err(Error::Server { code, message: message.to_owned(), data: None });
     match question.method.as_str() {
         "elicitation/create" => {

@@ -38,6 +38,10 @@ const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
 /// Sends a request of a caller; the future waits for its answer. `None` when the server has gone already.
 pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
+    if link.is_modern() && matches!(call.method, "resources/subscribe" | "resources/unsubscribe" | "logging/setLevel") {
+        // The new generation has other ways: what is listened to has changed already.
+        return Some(Box::pin(async { Ok(Answer::made(&serde_json::json!({}))) }));
+    }
     let kept = (link.is_modern() && !context.input_required).then(|| call.keep());
     match send(link, call, &context) {
         Ok(sent) => {
@@ -137,15 +141,20 @@ pub(super) fn request(
     }
 }
 
-/// Tells a server that was connected anew which resources somebody wants to hear of. One of the new generation is
-/// told with what is listened to.
+/// Tells a server that was connected anew what somebody wants to hear of it. One of the new generation is told with
+/// what is listened to, and with each request.
 pub(super) async fn subscribe_again(link: Arc<Link>) {
-    for uri in link.options().subscribed.uris() {
-        if !link.is_modern() {
-            let params = format!("\"uri\":{}", serde_json::Value::from(uri.as_str()));
-            if let Err(error) = request(&link, "resources/subscribe", &params, PROBE * 10).await {
-                link.note(format!("subscribing to `{uri}` again failed: {error}"));
-            }
+    if link.is_modern() {
+        return;
+    }
+    let subscribed = &link.options().subscribed;
+    let levels = subscribed.level().filter(|_| link.offers("logging"));
+    let levels = levels.map(|level| ("logging/setLevel", format!("\"level\":{}", serde_json::Value::from(level))));
+    let uris = subscribed.uris().into_iter();
+    let uris = uris.map(|uri| ("resources/subscribe", format!("\"uri\":{}", serde_json::Value::from(uri))));
+    for (method, params) in levels.into_iter().chain(uris) {
+        if let Err(error) = request(&link, method, &params, PROBE * 10).await {
+            link.note(format!("telling it again what is wanted (`{method}`) failed: {error}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The resources of an entry that somebody wants to hear of. It outlives connections.
+//! What somebody wants to hear of an entry: resources, and log messages. It outlives connections.
 
 use std::{
     collections::BTreeMap,
@@ -15,6 +15,7 @@ pub(crate) struct Subscribed(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     uris: Mutex<BTreeMap<String, usize>>,
+    level: Mutex<Option<String>>,
     changed: Notify,
 }
 
@@ -46,6 +47,16 @@ impl Subscribed {
             self.0.changed.notify_waiters();
         }
         last
+    }
+
+    /// Log messages are wanted from this level on.
+    pub(crate) fn set_level(&self, level: &str) {
+        *self.0.level.lock().unwrap_or_else(PoisonError::into_inner) = Some(level.to_owned());
+    }
+
+    /// From which level on log messages are wanted, if anybody has said so.
+    pub(super) fn level(&self) -> Option<String> {
+        self.0.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All of them.

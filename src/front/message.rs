@@ -1,8 +1,14 @@
 //! Messages to a client, put together from parts that are passed on as they are.
 
+use std::sync::Arc;
+
 use serde_json::{json, value::RawValue};
 
-use crate::{error::Error, raw::RawObject, registry::Listed, source::Answer};
+use crate::{
+    error::Error,
+    raw::RawObject,
+    source::{Answer, CALL_TOOL},
+};
 
 /// Which generation a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,18 +19,60 @@ pub(super) enum Era {
     Modern,
 }
 
+impl Era {
+    /// The code that says that there is no such resource.
+    pub(super) fn no_resource(self) -> i64 {
+        match self {
+            Self::Legacy => -32002,
+            Self::Modern => INVALID_PARAMS,
+        }
+    }
+}
+
+/// What a result must say of itself from 2026-07-28 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Its type. That a call failed is a result as well: the model is to read it, and many clients show it no errors.
+    Tool,
+    /// Its type.
+    Plain,
+    /// For how long it may be kept, too.
+    Cached,
+}
+
+impl Shape {
+    pub(super) fn of(method: &str) -> Self {
+        match method {
+            CALL_TOOL => Self::Tool,
+            "resources/read" => Self::Cached,
+            _ => Self::Plain,
+        }
+    }
+}
+
 pub(super) const PARSE_ERROR: i64 = -32700;
 pub(super) const INVALID_REQUEST: i64 = -32600;
+pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 pub(super) const INVALID_PARAMS: i64 = -32602;
+pub(super) const INTERNAL: i64 = -32603;
+/// More than a client may have under way; over HTTP the status says so too.
+pub(super) const TOO_MANY: i64 = -32029;
 
 /// The member that results must have from 2026-07-28 on.
 const RESULT_TYPE: &str = "\"resultType\"";
 
-/// The answer to a call.
-pub(super) fn answer(id: &str, outcome: Result<Answer, Error>, era: Era) -> Vec<u8> {
+/// The answer to a request that was passed on.
+pub(super) fn answer(id: &str, outcome: Result<Answer, Error>, (era, shape): (Era, Shape)) -> Vec<u8> {
     match outcome {
-        Ok(answer) => result(id, answer.get(), era),
-        Err(Error::Server { code, message, data }) => {
+        Ok(answer) => result(id, answer.get(), (era, shape)),
+        Err(error) => failed(id, error, (era, shape)),
+    }
+}
+
+/// The answer to a request that failed.
+pub(super) fn failed(id: &str, error: Error, (era, shape): (Era, Shape)) -> Vec<u8> {
+    match error {
+        Error::Server { code, message, data } => {
             let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
             let message = serde_json::Value::from(message);
             line(&[
@@ -33,55 +81,146 @@ pub(super) fn answer(id: &str, outcome: Result<Answer, Error>, era: Era) -> Vec<
                 &format!(",\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}"),
             ])
         }
-        Err(error @ (Error::UnknownTool { .. } | Error::Arguments { .. } | Error::UnknownNamespace { .. })) => {
+        Error::UnknownTool { .. } | Error::Arguments { .. } | Error::UnknownNamespace { .. } => {
             failure(id, INVALID_PARAMS, &error.to_string())
         }
-        // The model is to read it: many clients show it no protocol errors.
-        Err(error) => {
+        error if shape == Shape::Tool => {
             let text = error.to_string();
             let told = json!({ "content": [{ "type": "text", "text": text }], "isError": true });
-            result(id, &told.to_string(), era)
+            result(id, &told.to_string(), (era, shape))
         }
+        error => failure(id, INTERNAL, &error.to_string()),
     }
+}
+
+/// A result that we made, complete as it is.
+pub(super) fn made(id: &str, value: &serde_json::Value, era: Era) -> Vec<u8> {
+    result(id, &value.to_string(), (era, Shape::Plain))
 }
 
 /// A result as it is, but for what the client's generation requires.
-fn result(id: &str, result: &str, era: Era) -> Vec<u8> {
+fn result(id: &str, result: &str, (era, shape): (Era, Shape)) -> Vec<u8> {
     let head = ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":"];
-    if era == Era::Modern && lacks_type(result) {
-        let members = result.trim_start().strip_prefix('{').unwrap_or_default();
-        let comma = if members.trim_start().starts_with('}') { "" } else { "," };
-        return line(&[head[0], head[1], head[2], "{", RESULT_TYPE, ":\"complete\"", comma, members, "}"]);
+    let missing = match era {
+        Era::Legacy => String::new(),
+        Era::Modern => missing(result, shape),
+    };
+    if missing.is_empty() {
+        return line(&[head[0], head[1], head[2], result, "}"]);
     }
-    line(&[head[0], head[1], head[2], result, "}"])
+    let members = result.trim_start().strip_prefix('{').unwrap_or_default();
+    let comma = if members.trim_start().starts_with('}') { "" } else { "," };
+    line(&[head[0], head[1], head[2], "{", &missing, comma, members, "}"])
 }
 
-fn lacks_type(result: &str) -> bool {
+/// The members that a result of the new generation lacks.
+fn missing(result: &str, shape: Shape) -> String {
+    let all: &[(&str, &str)] = match shape {
+        Shape::Tool | Shape::Plain => &[(RESULT_TYPE, "\"complete\"")],
+        Shape::Cached => &[(RESULT_TYPE, "\"complete\""), ("\"ttlMs\"", "0"), ("\"cacheScope\"", "\"private\"")],
+    };
+    let lacking: Vec<String> =
+        all.iter().filter(|(name, _)| lacks(result, name)).map(|(name, value)| format!("{name}:{value}")).collect();
+    lacking.join(",")
+}
+
+/// Whether an object lacks a member, whose name is given in quotes.
+fn lacks(result: &str, name: &str) -> bool {
     if !result.trim_start().starts_with('{') {
         return false;
     }
-    if memchr::memmem::find(result.as_bytes(), RESULT_TYPE.as_bytes()).is_none() {
+    if memchr::memmem::find(result.as_bytes(), name.as_bytes()).is_none() {
         return true;
     }
     // It stands somewhere: look whether it stands at the top.
-    serde_json::from_str::<RawObject<'_>>(result).is_ok_and(|object| object.get("resultType").is_none())
+    serde_json::from_str::<RawObject<'_>>(result).is_ok_and(|object| object.get(name.trim_matches('"')).is_none())
 }
 
-/// The answer to `tools/list`.
-pub(super) fn list(id: &str, tools: &[Listed], era: Era) -> Vec<u8> {
+/// The answer to a request for a list.
+pub(super) fn list(id: &str, (member, items): (&str, &[Arc<RawValue>]), era: Era) -> Vec<u8> {
     let mut parts = vec!["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":{"];
     if era == Era::Modern {
         parts.extend([RESULT_TYPE, ":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\","]);
     }
-    parts.push("\"tools\":[");
-    for (index, tool) in tools.iter().enumerate() {
+    parts.extend(["\"", member, "\":["]);
+    for (index, item) in items.iter().enumerate() {
         if index > 0 {
             parts.push(",");
         }
-        parts.push(tool.definition.get());
+        parts.push(item.get());
     }
     parts.push("]}}");
     line(&parts)
+}
+
+/// The answer to a call whose server wants to know something first.
+pub(super) fn input_required(id: &str, requests: &RawValue, state: &str) -> Vec<u8> {
+    let state = serde_json::Value::from(state).to_string();
+    line(&[
+        "{\"jsonrpc\":\"2.0\",\"id\":",
+        id,
+        ",\"result\":{\"resultType\":\"input_required\",\"inputRequests\":",
+        requests.get(),
+        ",\"requestState\":",
+        &state,
+        "}}",
+    ])
+}
+
+/// A request of ours. `id` is JSON text.
+pub(super) fn request(id: &str, method: &str, params: Option<&RawValue>) -> Vec<u8> {
+    let method = serde_json::Value::from(method).to_string();
+    let params = params.map(|params| format!(",\"params\":{params}")).unwrap_or_default();
+    line(&["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"method\":", &method, &params, "}"])
+}
+
+/// A notification.
+pub(super) fn notification(method: &str, params: Option<&RawValue>) -> Vec<u8> {
+    let method = serde_json::Value::from(method).to_string();
+    let params = params.map(|params| format!(",\"params\":{params}")).unwrap_or_default();
+    line(&["{\"jsonrpc\":\"2.0\",\"method\":", &method, &params, "}"])
+}
+
+/// Says that nobody waits any more for the answer to a request of ours.
+pub(super) fn cancelled(id: &str) -> Vec<u8> {
+    let params = format!("{{\"requestId\":{id},\"reason\":\"the server does not want to know any more\"}}");
+    line(&["{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":", &params, "}"])
+}
+
+/// By what a notification says which subscription it belongs to.
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// Says that a list has changed; for a subscription, whose id is JSON text, or for a whole session.
+pub(super) fn list_changed(what: &str, subscription: Option<&str>) -> Vec<u8> {
+    let params = subscription.map(|id| format!(",\"params\":{{\"_meta\":{{\"{SUBSCRIPTION}\":{id}}}}}"));
+    let params = params.unwrap_or_default();
+    line(&["{\"jsonrpc\":\"2.0\",\"method\":\"notifications/", what, "/list_changed\"", &params, "}"])
+}
+
+/// Says what of a subscription was accepted.
+pub(super) fn acknowledged(id: &str, accepted: &serde_json::Value) -> Vec<u8> {
+    let params = format!("{{\"_meta\":{{\"{SUBSCRIPTION}\":{id}}},\"notifications\":{accepted}}}");
+    line(&["{\"jsonrpc\":\"2.0\",\"method\":\"notifications/subscriptions/acknowledged\",\"params\":", &params, "}"])
+}
+
+/// Says that a resource was updated, under the URI by which the client knows it.
+pub(super) fn updated(uri: &str, params: Option<&RawValue>, subscription: Option<&str>) -> Vec<u8> {
+    let mut members = params.and_then(RawObject::parse).unwrap_or_default();
+    let uri = serde_json::value::to_raw_value(uri).expect("a text makes JSON text");
+    members.set("uri", &uri);
+    let mut meta = members.object("_meta").unwrap_or_default();
+    // A server of the new generation names our subscription there, which is no business of the client's.
+    meta.remove(SUBSCRIPTION);
+    let id = subscription.and_then(|id| RawValue::from_string(id.to_owned()).ok());
+    if let Some(id) = &id {
+        meta.set(SUBSCRIPTION, id);
+    }
+    let meta = (!meta.0.is_empty()).then(|| meta.to_raw());
+    members.remove("_meta");
+    if let Some(meta) = &meta {
+        members.set("_meta", meta);
+    }
+    notification("notifications/resources/updated", Some(&members.to_raw()))
 }
 
 /// An error.
@@ -106,8 +245,6 @@ pub(super) fn progress(params: &RawValue, token: &RawValue) -> Option<Vec<u8>> {
     Some(line(&["{\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":", params.get(), "}"]))
 }
 
-pub(super) const LIST_CHANGED: &[u8] = b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/tools/list_changed\"}\n";
-
 /// One line of these parts. A line end inside of JSON is only white space.
 fn line(parts: &[&str]) -> Vec<u8> {
     let mut line = Vec::with_capacity(parts.iter().map(|part| part.len()).sum::<usize>() + 1);
@@ -130,7 +267,7 @@ mod tests {
     }
 
     fn answered(result: &str, era: Era) -> String {
-        text(super::result("1", result, era))
+        text(super::result("1", result, (era, Shape::Plain)))
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::{Computer, wire::Outbox};
 pub async fn serve(computer: &Computer, leave: impl Future<Output = ()>) -> io::Result<Over> {
     let (input, output) = ends::of_this_process()?;
     let outbox = Outbox::new(output);
-    let client = Client::new(computer.clone(), outbox.clone());
+    let client = Client::new(computer, outbox.clone());
     let over = tokio::select! {
         over = client.serve(input, leave) => over,
         () = outbox.drain() => Over::ClientLeft,

@@ -12,7 +12,8 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use self::naming::Naming;
+use self::definition::renamed as renamed_definition;
+pub(super) use self::naming::Naming;
 use super::{
     filter,
     schema::{self, Repaired},
@@ -121,6 +122,11 @@ impl Catalog {
     pub(crate) fn exact(&self, name: &str) -> Option<&Listed> {
         let place = self.listed.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok();
         self.listed.get(place?)
+    }
+
+    /// Tells two of them apart, within this run of the program.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// Up to `count` names that somebody who wrote `name` may have meant, the likeliest first.
@@ -244,6 +250,11 @@ fn status<'a>(offer: &Offer<'a>) -> Draft<'a> {
         definition: definition::status(offer.namespace, offer.agent_control),
         target: Target::Status,
     }
+}
+
+/// A definition under another name; nothing when it is no JSON object.
+pub(super) fn renamed(definition: &RawValue, name: &str) -> Option<Arc<RawValue>> {
+    renamed_definition(definition, name)
 }
 
 fn left_out(tool: &str, reason: &str) -> String {

@@ -27,6 +27,14 @@ pub(super) fn shown(definition: &RawValue, name: &str, describe: Option<&str>) -
     Some(fields.to_raw().into())
 }
 
+/// The definition with `name` in it and all else as it was written. Nothing when it is no JSON object.
+pub(super) fn renamed(definition: &RawValue, name: &str) -> Option<Arc<RawValue>> {
+    let mut fields = RawObject::parse(definition)?;
+    let name = raw(name);
+    fields.set("name", &name);
+    Some(fields.to_raw().into())
+}
+
 /// The definition of an entry's status tool.
 pub(super) fn status(namespace: &Namespace, agent_control: bool) -> Arc<RawValue> {
     let tells = format!(

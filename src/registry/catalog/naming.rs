@@ -9,14 +9,14 @@ use crate::{
 
 /// The rules for the names of one catalog.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Naming {
+pub(crate) struct Naming {
     limit: usize,
     /// Whether a name has to begin with a letter or `_`, as Gemini asks. Namespaces may begin with others.
     lettered: bool,
 }
 
 impl Naming {
-    pub(super) fn new(limit: usize, profile: SchemaProfile) -> Self {
+    pub(crate) fn new(limit: usize, profile: SchemaProfile) -> Self {
         Self { limit, lettered: matches!(profile, SchemaProfile::Safe | SchemaProfile::Gemini) }
     }
 
@@ -29,7 +29,7 @@ impl Naming {
     ///
     /// All that collide get a hash. One may then collide with a tool that has the same name by chance or malice, so
     /// that this one gets a hash too: what comes out does not depend on the order.
-    pub(super) fn assign(self, tools: &[Bearer<'_>]) -> Vec<String> {
+    pub(crate) fn assign(self, tools: &[Bearer<'_>]) -> Vec<String> {
         let fitted: Vec<_> = tools.iter().map(|&tool| self.fitted(tool)).collect();
         let mut bearers: HashMap<&str, Vec<usize>> = HashMap::with_capacity(tools.len());
         for (tool, fitted) in fitted.iter().enumerate() {

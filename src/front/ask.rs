@@ -1,0 +1,123 @@
+//! Questions of servers, put to the client whose call they are about.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{message, outlet::Outlet, parked::Asked, peer::Peer};
+use crate::{
+    connection::unattended,
+    error::Error,
+    raw::RawObject,
+    source::{Answer, Ask, Question, Waiting},
+};
+
+/// Asks a client with a handshake, over the way that belongs to its call.
+pub(super) fn legacy(peer: &Arc<Peer>, outlet: &Outlet) -> Ask {
+    let (peer, outlet) = (peer.clone(), outlet.clone());
+    Arc::new(move |question| {
+        let able = peer.hello().is_some_and(|hello| can(&hello.capabilities, &question, peer.scope.is_one()));
+        if !able {
+            return without(&peer, &question);
+        }
+        let (id, answer) = peer.ask();
+        let pending = Pending { peer: peer.clone(), outlet: outlet.clone(), id, armed: true };
+        let told = outlet.tell(&message::request(&pending.id, &question.method, question.params.as_deref()));
+        if !told {
+            return without(&peer, &question);
+        }
+        Box::pin(async move {
+            let mut pending = pending;
+            let outcome = answer.await;
+            pending.armed = false;
+            outcome.unwrap_or(Err(Error::Cancelled))
+        })
+    })
+}
+
+/// Hands the question to whoever will tell the client to call again.
+pub(super) fn modern(peer: &Arc<Peer>, capabilities: Option<Arc<RawValue>>) -> (Ask, mpsc::UnboundedReceiver<Asked>) {
+    let (asked, questions) = mpsc::unbounded_channel();
+    let peer = peer.clone();
+    let ask: Ask = Arc::new(move |question: Question| {
+        let able = capabilities.as_deref().is_some_and(|capabilities| can(capabilities, &question, false));
+        if !able {
+            return without(&peer, &question);
+        }
+        let (reply, answer) = oneshot::channel();
+        if asked.send((question, reply)).is_err() {
+            return Box::pin(async { Err(Error::Cancelled) });
+        }
+        Box::pin(async move { answer.await.unwrap_or(Err(Error::Cancelled)) })
+    });
+    (ask, questions)
+}
+
+/// What is answered for a client that cannot be asked this: the same as when none is there.
+fn without(peer: &Peer, question: &Question) -> Waiting<Answer> {
+    let answer = unattended(peer.scope.computer().config().serve.unattended, question);
+    Box::pin(async { answer })
+}
+
+/// Whether a client with these capabilities can be asked that.
+fn can(capabilities: &RawValue, question: &Question, passes_all: bool) -> bool {
+    let Some(capabilities) = RawObject::parse(capabilities) else { return false };
+    let has = |name: &str| capabilities.get(name).is_some_and(|value| value.get() != "null");
+    match question.method.as_str() {
+        "sampling/createMessage" => has("sampling"),
+        "roots/list" => has("roots"),
+        "elicitation/create" => {
+            let Some(elicitation) = capabilities.object("elicitation") else { return false };
+            let params = question.params.as_deref().and_then(RawObject::parse);
+            let by_url = params.and_then(|params| params.text("mode")).is_some_and(|mode| mode == "url");
+            // Before there were modes, an empty object meant forms.
+            if by_url {
+                elicitation.get("url").is_some()
+            } else {
+                elicitation.get("form").is_some() || elicitation.0.is_empty()
+            }
+        }
+        _ => passes_all,
+    }
+}
+
+/// A question that is open at a client. When nobody waits for the answer any more, the client is told.
+struct Pending {
+    peer: Arc<Peer>,
+    outlet: Outlet,
+    id: String,
+    armed: bool,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.armed {
+            self.peer.forget(&self.id);
+            let _ = self.outlet.tell(&message::cancelled(&self.id));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn able(capabilities: &str, method: &str, params: &str) -> bool {
+        let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+        can(&raw(capabilities), &Question { method: method.to_owned(), params: Some(raw(params)) }, false)
+    }
+
+    #[test]
+    fn a_client_is_asked_only_what_it_has_declared() {
+        assert!(able(r#"{"sampling":{}}"#, "sampling/createMessage", "{}"));
+        assert!(!able("{}", "sampling/createMessage", "{}"));
+        assert!(able(r#"{"roots":{}}"#, "roots/list", "{}"));
+        assert!(able(r#"{"elicitation":{}}"#, "elicitation/create", "{}"));
+        assert!(able(r#"{"elicitation":{"form":{}}}"#, "elicitation/create", r#"{"mode":"form"}"#));
+        assert!(!able(r#"{"elicitation":{"url":{}}}"#, "elicitation/create", "{}"));
+        assert!(!able(r#"{"elicitation":{}}"#, "elicitation/create", r#"{"mode":"url"}"#));
+        assert!(able(r#"{"elicitation":{"url":{}}}"#, "elicitation/create", r#"{"mode":"url"}"#));
+        assert!(!able(r#"{"sampling":{}}"#, "x/y", "{}"));
+    }
+}

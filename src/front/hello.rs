@@ -1,0 +1,126 @@
+//! How a client and we agree on a protocol generation.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json, value::RawValue};
+
+use super::scope::Scope;
+use crate::{error::Error, raw::RawObject};
+
+/// The generations with a handshake, the newest last.
+pub(super) const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// The generation without.
+pub(super) const MODERN: &str = "2026-07-28";
+
+pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
+const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+
+pub(super) const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// What a client said of itself in a handshake.
+#[derive(Debug, Clone)]
+pub(super) struct Hello {
+    /// The generation that was agreed on.
+    pub(super) version: String,
+    /// The JSON object of what it can be asked for.
+    pub(super) capabilities: Arc<RawValue>,
+}
+
+/// Reads the parameters of `initialize`; nothing when they are none.
+pub(super) fn read(params: Option<&RawValue>) -> Option<Hello> {
+    let params = RawObject::parse(params?)?;
+    let asked = params.text("protocolVersion")?;
+    params.object("clientInfo")?;
+    let capabilities = params.get("capabilities").filter(|raw| raw.get().starts_with('{'))?;
+    let newest = LEGACY[LEGACY.len() - 1];
+    let version = LEGACY.into_iter().find(|known| *known == asked).unwrap_or(newest);
+    Some(Hello { version: version.to_owned(), capabilities: capabilities.to_owned().into() })
+}
+
+/// The result of `initialize`.
+pub(super) fn initialized(scope: &Scope, hello: &Hello) -> Value {
+    let mut result = json!({
+        "protocolVersion": hello.version,
+        "capabilities": scope.capabilities(),
+        "serverInfo": scope.server_info(),
+    });
+    if let Some(instructions) = scope.instructions() {
+        result["instructions"] = instructions.into();
+    }
+    result
+}
+
+/// The result of `server/discover`.
+pub(super) fn discovered(scope: &Scope) -> Value {
+    let mut result = json!({
+        "resultType": "complete",
+        "supportedVersions": supported(),
+        "capabilities": scope.capabilities(),
+        "ttlMs": 0,
+        "cacheScope": "private",
+        "_meta": { SERVER_INFO_KEY: scope.server_info() },
+    });
+    if let Some(instructions) = scope.instructions() {
+        result["instructions"] = instructions.into();
+    }
+    result
+}
+
+fn supported() -> Vec<&'static str> {
+    LEGACY.into_iter().chain([MODERN]).collect()
+}
+
+/// What a request of the new generation says of itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meta {
+    /// What the client can be asked for.
+    pub(super) capabilities: Option<Arc<RawValue>>,
+    /// Whether it wants log messages of this request.
+    pub(super) logs: bool,
+}
+
+/// Whether a request called `initialize` is meant as a handshake: the new generation knows no such method.
+pub(super) fn is_handshake(params: Option<&RawValue>) -> bool {
+    let asked = params.and_then(RawObject::parse).is_some_and(|params| params.get("protocolVersion").is_some());
+    asked || !is_modern(params)
+}
+
+/// Whether a request names the new generation.
+pub(super) fn is_modern(params: Option<&RawValue>) -> bool {
+    let meta = params.and_then(RawObject::parse).and_then(|params| params.object("_meta"));
+    meta.is_some_and(|meta| meta.text(VERSION_KEY).is_some_and(|version| version == MODERN))
+}
+
+/// Why a request of the new generation is none.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It does not say what it must.
+    Incomplete(Error),
+    /// It names a generation that we do not speak.
+    Version(Error),
+}
+
+/// Reads what a request of the new generation must say of itself.
+pub(super) fn meta(params: Option<&RawValue>) -> Result<Meta, Refusal> {
+    let meta = params.and_then(RawObject::parse).and_then(|params| params.object("_meta")).unwrap_or_default();
+    let version = meta.text(VERSION_KEY);
+    if let Some(version) = version.as_ref().filter(|version| !supported().contains(&version.as_str())) {
+        let data = json!({ "supported": supported(), "requested": version }).to_string();
+        let message = format!("protocol version `{version}` is not supported");
+        return Err(Refusal::Version(Error::Server { code: UNSUPPORTED_VERSION, message, data: Some(data) }));
+    }
+    let capabilities = meta.get(CAPABILITIES_KEY).filter(|raw| raw.get().starts_with('{'));
+    let (Some(_), Some(capabilities)) = (version, capabilities) else {
+        let message = format!(
+            "the request says neither by `initialize` nor in its `_meta` which protocol it speaks: \
+             `{VERSION_KEY}` and `{CAPABILITIES_KEY}` are needed"
+        );
+        return Err(Refusal::Incomplete(Error::Server { code: -32602, message, data: None }));
+    };
+    Ok(Meta {
+        capabilities: Some(capabilities.to_owned().into()),
+        logs: meta.get("io.modelcontextprotocol/logLevel").is_some(),
+    })
+}

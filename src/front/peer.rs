@@ -1,0 +1,245 @@
+//! A client, as far as it outlives its requests.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::future::AbortHandle;
+use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{
+    hello::Hello,
+    message::Era,
+    parked::Parking,
+    scope::{Kind, Scope},
+};
+use crate::{
+    computer::relay::{self, Way},
+    error::{Error, Result},
+    source::Answer,
+    wire::Envelope,
+};
+
+/// A client: what was agreed with it, and what it has open.
+pub(super) struct Peer {
+    /// Tells clients apart, within this run of the program.
+    pub(super) number: u64,
+    pub(super) scope: Scope,
+    /// What it said in its handshake; without one, each request speaks for itself.
+    hello: OnceLock<Hello>,
+    /// Whether the handshake is complete, so that it may be told of changes.
+    initialized: AtomicBool,
+    /// From which level on it wants to see log messages.
+    level: Mutex<Option<String>>,
+    /// Which version of each kind it has seen last.
+    seen: Mutex<HashMap<&'static str, u64>>,
+    subscribed: Mutex<HashMap<String, Way>>,
+    /// Our questions to it that it has not answered.
+    asked: Mutex<HashMap<String, oneshot::Sender<Result<Answer>>>>,
+    next_question: AtomicU64,
+    /// Its requests that are being worked on, by the JSON text of their id.
+    under_way: Mutex<HashMap<String, AbortHandle>>,
+    /// Room for calls.
+    pub(super) room: Arc<Semaphore>,
+    pub(super) queued: Arc<AtomicUsize>,
+    pub(super) listening: Arc<AtomicUsize>,
+    pub(super) parking: Arc<Parking>,
+}
+
+/// How many calls of a client are worked on at a time, and how many more wait for their turn.
+pub(super) const CALLS: usize = 64;
+pub(super) const QUEUE: usize = 1024;
+
+/// How many listening streams a client has.
+pub(super) const STREAMS: usize = 16;
+
+/// Our questions have ids that begin with this.
+const PREFIX: &str = "s-";
+
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+impl Peer {
+    pub(super) fn new(scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
+        Arc::new(Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            scope,
+            hello: OnceLock::new(),
+            initialized: AtomicBool::new(false),
+            level: Mutex::default(),
+            seen: Mutex::default(),
+            subscribed: Mutex::default(),
+            asked: Mutex::default(),
+            next_question: AtomicU64::new(1),
+            under_way: Mutex::default(),
+            room: Arc::new(Semaphore::new(CALLS)),
+            queued: Arc::default(),
+            listening: Arc::default(),
+            parking,
+        })
+    }
+
+    pub(super) fn hello(&self) -> Option<&Hello> {
+        self.hello.get()
+    }
+
+    /// Agrees on a generation; false when that has been done.
+    pub(super) fn greet(&self, hello: Hello) -> bool {
+        self.hello.set(hello).is_ok()
+    }
+
+    pub(super) fn era(&self) -> Era {
+        if self.hello.get().is_some() { Era::Legacy } else { Era::Modern }
+    }
+
+    pub(super) fn mark_initialized(&self) {
+        self.initialized.store(true, Ordering::Release);
+    }
+
+    /// Whether it may be told of what it did not ask for.
+    pub(super) fn hears(&self) -> bool {
+        self.hello.get().is_some() && self.initialized.load(Ordering::Acquire)
+    }
+
+    pub(super) fn level(&self) -> Option<String> {
+        lock(&self.level).clone()
+    }
+
+    pub(super) fn set_level(&self, level: &str) {
+        *lock(&self.level) = Some(level.to_owned());
+    }
+
+    /// Notes that it has seen what there is of a kind, and returns the version that it had seen before.
+    pub(super) fn see(&self, kind: Kind, version: u64) -> Option<u64> {
+        lock(&self.seen).insert(kind.capability(), version)
+    }
+
+    /// The version of a kind that it has seen last.
+    pub(super) fn seen(&self, kind: Kind) -> Option<u64> {
+        lock(&self.seen).get(kind.capability()).copied()
+    }
+
+    /// Notes that it wants to hear of a resource; false when it does already.
+    pub(super) fn subscribe(&self, uri: &str, way: Way) -> bool {
+        lock(&self.subscribed).insert(uri.to_owned(), way).is_none()
+    }
+
+    pub(super) fn unsubscribe(&self, uri: &str) -> Option<Way> {
+        lock(&self.subscribed).remove(uri)
+    }
+
+    /// All that it wants to hear of, which it does no longer.
+    pub(super) fn take_subscriptions(&self) -> Vec<Way> {
+        lock(&self.subscribed).drain().map(|(_, way)| way).collect()
+    }
+
+    /// Under which URIs it wants to hear of a resource of an entry.
+    pub(super) fn names_of(&self, namespace: &crate::Namespace, own: &str) -> HashSet<String> {
+        let subscribed = lock(&self.subscribed);
+        let meant = subscribed.iter().filter(|(_, way)| way.namespace == *namespace && way.own == own);
+        meant.map(|(uri, _)| uri.clone()).collect()
+    }
+
+    /// The JSON text of the id of a new question, and where its answer will come.
+    pub(super) fn ask(&self) -> (String, oneshot::Receiver<Result<Answer>>) {
+        let id = format!("\"{PREFIX}{}\"", self.next_question.fetch_add(1, Ordering::Relaxed));
+        let (reply, answer) = oneshot::channel();
+        lock(&self.asked).insert(id.clone(), reply);
+        (id, answer)
+    }
+
+    /// Nobody waits for that answer any more.
+    pub(super) fn forget(&self, id: &str) {
+        lock(&self.asked).remove(id);
+    }
+
+    /// The client answers a question of ours; false when there is none.
+    pub(super) fn answered(&self, envelope: &Envelope<'_>) -> bool {
+        let reply = envelope.id.and_then(|id| lock(&self.asked).remove(id.get()));
+        let Some(reply) = reply else { return false };
+        let outcome = match (envelope.result, envelope.error) {
+            (Some(result), _) => Ok(Answer::raw(result)),
+            (None, Some(error)) => Err(refused(error)),
+            (None, None) => return false,
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(outcome);
+        true
+    }
+
+    /// Notes a request that is being worked on.
+    pub(super) fn begin(&self, id: &str, handle: AbortHandle) {
+        lock(&self.under_way).insert(id.to_owned(), handle);
+    }
+
+    pub(super) fn end(&self, id: &str) {
+        lock(&self.under_way).remove(id);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !lock(&self.under_way).is_empty()
+    }
+
+    /// Takes back what the client cancels.
+    pub(super) fn cancel(&self, params: Option<&RawValue>) {
+        let request = params.and_then(crate::raw::RawObject::parse).and_then(|params| params.get("requestId"));
+        if let Some(handle) = request.and_then(|id| lock(&self.under_way).remove(id.get())) {
+            handle.abort();
+        }
+    }
+
+    /// A notification of the client that is for the entries: that its roots have changed, or, of one entry, whatever.
+    pub(super) fn pass_on(&self, method: &str, params: Option<&RawValue>) {
+        if self.scope.is_one() || method == "notifications/roots/list_changed" {
+            self.scope.notify(method, params);
+        }
+    }
+
+    /// Notes the task that a call of a tool has become, if it has.
+    pub(super) fn note_task(&self, tool: Option<&str>, outcome: &Result<Answer>) {
+        if let (Some(tool), Ok(answer)) = (tool, outcome)
+            && relay::may_be_task(answer)
+            && let Some(owner) = self.scope.owner_of_tool(tool)
+        {
+            self.scope.computer().board().tasks().note(answer, &owner);
+        }
+    }
+
+    /// Takes back everything.
+    pub(super) fn cancel_all(&self) {
+        lock(&self.under_way).drain().for_each(|(_, handle)| handle.abort());
+    }
+}
+
+impl Drop for Peer {
+    /// Tells the entries that this client has gone.
+    fn drop(&mut self) {
+        let ways = self.take_subscriptions();
+        if self.level().is_none() && ways.is_empty() {
+            return;
+        }
+        let (computer, number) = (self.scope.computer().clone(), self.number);
+        let board = computer.board().clone();
+        computer.in_background(async move {
+            board.want_level(number, None).await;
+            for way in ways {
+                board.unsubscribe(&way).await;
+            }
+        });
+    }
+}
+
+fn refused(error: &RawValue) -> Error {
+    let body = crate::raw::RawObject::parse(error).unwrap_or_default();
+    let code = body.get("code").and_then(|code| serde_json::from_str(code.get()).ok()).unwrap_or(-32603);
+    let data = body.get("data").map(|data| data.get().to_owned());
+    Error::Server { code, message: body.text("message").unwrap_or_default(), data }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
