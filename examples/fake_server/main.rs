@@ -5,6 +5,7 @@ mod options;
 mod orphans;
 mod server;
 mod tools;
+mod wide;
 
 use std::{
     fs::OpenOptions,

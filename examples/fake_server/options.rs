@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) late_handshake: bool,
     /// List the tool `big`, which answers with so many bytes.
     pub(crate) big: Option<usize>,
+    /// Have prompts, resources, completion and questions too.
+    pub(crate) wide: bool,
     /// Append the own pid to this file at the start.
     pub(crate) pid_file: Option<PathBuf>,
     /// Do not end on SIGTERM.
@@ -68,6 +70,7 @@ impl Options {
                 "--bad-tool" => options.bad_tool = true,
                 "--late-handshake" => options.late_handshake = true,
                 "--big" => options.big = Some(value(&flag, args)),
+                "--wide" => options.wide = true,
                 "--pid-file" => options.pid_file = Some(value(&flag, args)),
                 "--ignore-term" => options.ignore_term = true,
                 "--ignore-eof" => options.ignore_eof = true,
@@ -101,6 +104,7 @@ impl Default for Options {
             bad_tool: false,
             late_handshake: false,
             big: None,
+            wide: false,
             pid_file: None,
             ignore_term: false,
             ignore_eof: false,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     options::{MODERN, Options},
     tools::{self, Outcome},
+    wide::{self, Wide},
 };
 
 const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
@@ -38,7 +39,9 @@ pub(crate) struct Seen {
     pub(crate) added: Vec<String>,
     initialized: bool,
     first_handshake: Option<Value>,
-    listeners: Vec<Value>,
+    /// The subscriptions of the newest generation: the id of each and what it wants to hear.
+    pub(crate) listeners: Vec<(Value, Value)>,
+    pub(crate) wide: Wide,
 }
 
 impl Server {
@@ -54,6 +57,9 @@ impl Server {
     pub(crate) fn receive(&self, line: &[u8]) -> Option<u8> {
         let message: Value = serde_json::from_slice(line).unwrap_or(Value::Null);
         let Some(method) = message["method"].as_str() else {
+            if self.answered(&message) {
+                return None;
+            }
             self.seen().unexpected.push(String::from_utf8_lossy(line).into_owned());
             return None;
         };
@@ -80,6 +86,7 @@ impl Server {
             (_, Some((code, why))) => self.fail(id, code, &why),
             ("initialize", _) => self.initialize(id),
             ("server/discover", _) if self.options.modern() => self.discover(id),
+            (_, None) if self.options.wide && self.try_wide(id, method, params) => {}
             ("ping" | "logging/setLevel", _) if !self.options.modern() => self.answer(id, json!({})),
             ("tools/list", _) => self.list(id, params),
             ("tools/call", _) => self.call(id, params),
@@ -89,6 +96,20 @@ impl Server {
             _ => self.fail(id, -32601, &format!("method not found: {method}")),
         }
         None
+    }
+
+    /// Answers a request beyond tools; false when it is none.
+    fn try_wide(&self, id: &Value, method: &str, params: &Value) -> bool {
+        let Some(outcome) = self.wide(method, params) else { return false };
+        self.settle(id, outcome);
+        true
+    }
+
+    fn capabilities(&self) -> Value {
+        if self.options.wide {
+            return wide::capabilities();
+        }
+        json!({ "tools": { "listChanged": true }, "logging": {} })
     }
 
     /// What a strict server of this generation refuses: requests before the handshake, or without `_meta`.
@@ -115,7 +136,7 @@ impl Server {
             id,
             json!({
                 "protocolVersion": self.options.version,
-                "capabilities": { "tools": { "listChanged": true }, "logging": {} },
+                "capabilities": self.capabilities(),
                 "serverInfo": server_info(),
             }),
         );
@@ -124,7 +145,7 @@ impl Server {
     fn discover(&self, id: &Value) {
         let result = json!({
             "supportedVersions": [MODERN],
-            "capabilities": { "tools": { "listChanged": true }, "logging": {} },
+            "capabilities": self.capabilities(),
             "ttlMs": 0,
             "cacheScope": "private",
             "_meta": { SERVER_INFO_KEY: server_info() },
@@ -165,7 +186,11 @@ impl Server {
     }
 
     fn call(&self, id: &Value, params: &Value) {
-        match tools::call(self, id, params) {
+        self.settle(id, tools::call(self, id, params));
+    }
+
+    fn settle(&self, id: &Value, outcome: Outcome) {
+        match outcome {
             Outcome::Result(result) => self.answer(id, result),
             Outcome::Raw(result) => self.answer_raw(id, result),
             Outcome::Error(code, message) => self.fail(id, code, &message),
@@ -174,19 +199,22 @@ impl Server {
     }
 
     fn listen(&self, id: &Value, params: &Value) {
-        self.seen().listeners.push(id.clone());
+        self.seen().listeners.push((id.clone(), params["notifications"].clone()));
         let accepted = json!({ "_meta": { SUBSCRIPTION_KEY: id }, "notifications": params["notifications"] });
         notify("notifications/subscriptions/acknowledged", &accepted);
     }
 
-    /// Says that the list of tools has changed, in the way of the generation.
-    pub(crate) fn list_changed(&self) {
+    /// Says that a list has changed, in the way of the generation.
+    pub(crate) fn changed(&self, what: &str) {
+        let method = format!("notifications/{what}/list_changed");
         if !self.options.modern() {
-            notify("notifications/tools/list_changed", &json!({}));
+            notify(&method, &json!({}));
         }
         let listeners = self.seen().listeners.clone();
-        for id in listeners {
-            notify("notifications/tools/list_changed", &json!({ "_meta": { SUBSCRIPTION_KEY: id } }));
+        for (id, filter) in listeners {
+            if filter[format!("{what}ListChanged")] == true {
+                notify(&method, &json!({ "_meta": { SUBSCRIPTION_KEY: id } }));
+            }
         }
     }
 
@@ -229,7 +257,8 @@ pub(crate) fn notify(method: &str, params: &Value) {
     send(&json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string());
 }
 
-fn send(text: &str) {
+/// Sends a message.
+pub(crate) fn send(text: &str) {
     write_line(text.as_bytes());
 }
 

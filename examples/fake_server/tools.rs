@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     orphans,
     server::{Server, notify},
+    wide,
 };
 
 const UNKNOWN_FIELDS: &str = include_str!("unknown_fields.json");
@@ -52,6 +53,9 @@ pub(crate) fn catalog(server: &Server) -> Vec<Value> {
     };
     if options.tools.is_some() && options.big.is_some() {
         tools.push(tool("big", "answers with so many bytes", &["bytes"]));
+    }
+    if options.wide {
+        tools.extend(wide::TOOLS.iter().map(|(name, about, arguments)| tool(name, about, arguments)));
     }
     if options.bad_tool {
         tools.extend(bad_tools());
@@ -120,6 +124,7 @@ pub(crate) fn call(server: &Server, id: &Value, params: &Value) -> Outcome {
         "seen" => seen(server),
         "sleep" => sleep(server, id, arguments),
         "spawn_orphans" => spawn_orphans(arguments),
+        _ if server.options.wide && wide::TOOLS.iter().any(|(tool, ..)| *tool == name) => server.wide_tool(id, params),
         "unknown_fields" => Outcome::Raw(UNKNOWN_FIELDS),
         _ if catalog(server).iter().any(|tool| tool["name"] == name) => text(&format!("called {name}")),
         _ => Outcome::Error(-32602, format!("unknown tool: {name}")),
@@ -141,7 +146,7 @@ fn number(value: &Value) -> Option<usize> {
 fn add_tool(server: &Server, arguments: &Value) -> Outcome {
     let name = arguments["name"].as_str().unwrap_or("added").to_owned();
     server.seen().added.push(name);
-    server.list_changed();
+    server.changed("tools");
     text("added")
 }
 

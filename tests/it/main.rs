@@ -25,6 +25,7 @@ mod lib_provider; // what a host plugs into a server SDK
 mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
+mod passing_through; // what goes through beside tools, in both directions and generations
 mod real_servers; // servers and a client that others wrote
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte

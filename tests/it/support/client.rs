@@ -29,6 +29,8 @@ pub(crate) struct Client {
     heard: Arc<Heard>,
     next_id: u64,
     modern: bool,
+    /// What it says it can be asked for.
+    capabilities: Value,
     _directories: Arc<TempDir>,
 }
 
@@ -59,7 +61,15 @@ impl Client {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let heard = Arc::new(Heard::default());
         listen(child.stdout.take().unwrap(), child.stderr.take().unwrap(), &heard);
-        Self { stdin: child.stdin.take(), child, heard, next_id: 1, modern: false, _directories: scratch.keep() }
+        Self {
+            stdin: child.stdin.take(),
+            child,
+            heard,
+            next_id: 1,
+            modern: false,
+            capabilities: json!({}),
+            _directories: scratch.keep(),
+        }
     }
 
     /// Starts the program, shakes hands as a client of 2025-11-25, and lists the tools, so that the entries are up.
@@ -86,11 +96,24 @@ impl Client {
         client
     }
 
+    /// Starts the program and connects as a client of a generation that can be asked what `capabilities` say.
+    #[track_caller]
+    pub(crate) fn able(scratch: &Scratch, version: &str, capabilities: Value) -> Self {
+        let mut client = Self::start(scratch);
+        client.modern = version == MODERN;
+        client.capabilities = capabilities;
+        if !client.modern {
+            client.initialize(version);
+        }
+        client.tools();
+        client
+    }
+
     /// The handshake of a generation; returns the result.
     #[track_caller]
     pub(crate) fn initialize(&mut self, version: &str) -> Value {
         let info = json!({ "name": "test", "version": "0" });
-        let params = json!({ "protocolVersion": version, "capabilities": {}, "clientInfo": info });
+        let params = json!({ "protocolVersion": version, "capabilities": self.capabilities, "clientInfo": info });
         let result = self.result("initialize", params);
         self.notify("notifications/initialized", &json!({}));
         result
@@ -117,7 +140,7 @@ impl Client {
         self.next_id += 1;
         if self.modern {
             let meta = params["_meta"].take();
-            params["_meta"] = modern_meta(meta);
+            params["_meta"] = modern_meta(&self.capabilities, meta);
         }
         self.send_line(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string());
         id
@@ -140,6 +163,21 @@ impl Client {
     pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.ask(method, params);
         self.answer(&id).json
+    }
+
+    /// Waits for a question of the server and returns its id and its params.
+    #[track_caller]
+    pub(crate) fn asked(&self, method: &str) -> (Value, Value) {
+        self.wait_for(&format!("the question {method}"), |lines| {
+            let asked = |line: &&Line| line.json["method"] == method && !line.json["id"].is_null();
+            lines.iter().rfind(asked).map(|line| (line.json["id"].clone(), line.json["params"].clone()))
+        })
+    }
+
+    /// Answers a question of the server.
+    #[track_caller]
+    pub(crate) fn reply(&mut self, id: &Value, result: &Value) {
+        self.send_line(&json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string());
     }
 
     /// Sends a request and waits for its result.
@@ -291,11 +329,11 @@ fn answers(line: &Line, id: &Value) -> bool {
 }
 
 /// What every request of 2026-07-28 carries, and what the test wants to add.
-fn modern_meta(more: Value) -> Value {
+fn modern_meta(capabilities: &Value, more: Value) -> Value {
     let mut meta = json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,
         "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "0" },
-        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientCapabilities": capabilities,
     });
     if let Value::Object(more) = more {
         meta.as_object_mut().expect("it is an object").extend(more);

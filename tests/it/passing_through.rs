@@ -1,0 +1,373 @@
+//! What goes through beside tools, in both directions, whichever generations the client and the entry are of.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    client::{Client, MODERN},
+    fake::fake,
+    procs::eventually,
+    program::Scratch,
+};
+
+const LEGACY: &str = "2025-11-25";
+
+/// Every pairing of a client and an entry.
+const PAIRS: [(&str, &str); 4] = [(LEGACY, LEGACY), (LEGACY, MODERN), (MODERN, LEGACY), (MODERN, MODERN)];
+
+const ABLE: &str = r#"{ "sampling": {}, "roots": {}, "elicitation": { "form": {}, "url": {} } }"#;
+
+fn wide(version: &str) -> Value {
+    fake(["--wide", "--version", version])
+}
+
+fn one(version: &str) -> Scratch {
+    Scratch::entries(json!({ "fake": wide(version) }))
+}
+
+fn able(scratch: &Scratch, version: &str) -> Client {
+    Client::able(scratch, version, serde_json::from_str(ABLE).unwrap())
+}
+
+/// The text of a line's result, without what the newest generation adds in front.
+fn result_text(client: &mut Client, method: &str, params: Value) -> String {
+    let id = client.ask(method, params);
+    let line = client.answer(&id);
+    assert!(line.json["error"].is_null(), "{}", line.text);
+    line.text
+}
+
+#[test]
+fn prompts_are_named_as_tools_are_and_pass_untouched() {
+    for (client, server) in PAIRS {
+        let mut client = able(&one(server), client);
+        let list = result_text(&mut client, "prompts/list", json!({}));
+        let expected = r#"{"x-own":1.0,"name":"fake__greet","arguments":[{"name":"who","required":true}]}"#;
+        assert!(list.contains(expected), "{list}");
+        let params = json!({ "name": "fake__greet", "arguments": { "who": "Bob" } });
+        let got = result_text(&mut client, "prompts/get", params);
+        assert!(got.contains(r#""x-own":1.0"#) && got.contains("greet Bob"), "{got}");
+        let unknown = client.request("prompts/get", json!({ "name": "fake__gone" }));
+        assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    }
+}
+
+#[test]
+fn resources_and_templates_keep_their_uris_and_are_read_where_they_are() {
+    for (client, server) in PAIRS {
+        let mut client = able(&one(server), client);
+        let list = result_text(&mut client, "resources/list", json!({}));
+        assert!(list.contains(r#"[{"x-own":1.0,"uri":"fake://plain","name":"plain"}]"#), "{list}");
+        let templates = result_text(&mut client, "resources/templates/list", json!({}));
+        assert!(templates.contains(r#"{"uriTemplate":"fake://made/{id}","name":"made","x-own":1.0}"#), "{templates}");
+        for uri in ["fake://plain", "fake://made/7", "fake://unlisted"] {
+            let read = result_text(&mut client, "resources/read", json!({ "uri": uri }));
+            assert!(read.contains(&format!(r#"[{{"uri":"{uri}","#)) && read.contains(r#""x-own":true"#), "{read}");
+        }
+        let unknown = client.request("resources/read", json!({ "uri": "other://x" }));
+        let own = if server == MODERN { -32602 } else { -32002 };
+        assert_eq!(unknown["error"]["code"], own, "the entry's own words: {unknown}");
+    }
+}
+
+#[test]
+fn what_nobody_has_is_an_error_of_the_clients_generation() {
+    for (version, code) in [(LEGACY, -32002), (MODERN, -32602)] {
+        let mut client = able(&Scratch::entries(json!({ "fake": fake::<&str>([]) })), version);
+        let answer = client.request("resources/read", json!({ "uri": "fake://plain" }));
+        assert_eq!((&answer["error"]["code"], &answer["error"]["data"]["uri"]), (&json!(code), &json!("fake://plain")));
+        for (method, member) in [
+            ("resources/list", "resources"),
+            ("resources/templates/list", "resourceTemplates"),
+            ("prompts/list", "prompts"),
+        ] {
+            assert_eq!(client.result(method, json!({}))[member], json!([]));
+        }
+    }
+}
+
+#[test]
+fn a_uri_that_two_entries_have_gets_a_namespace_in_front_and_leads_to_each() {
+    let mut client = able(&Scratch::entries(json!({ "a": wide(LEGACY), "b_2": wide(MODERN) })), LEGACY);
+    let list = client.result("resources/list", json!({}));
+    assert_eq!(
+        (&list["resources"][0]["uri"], &list["resources"][1]["uri"]),
+        (&json!("fake://plain"), &json!("b_2+fake://plain"))
+    );
+    for (namespace, prefix) in [("a", ""), ("b_2", "b_2+")] {
+        let pid = client.call_text(&format!("{namespace}__pid"), &json!({}));
+        for uri in ["fake://plain", "fake://made/1"] {
+            let read = client.result("resources/read", json!({ "uri": format!("{prefix}{uri}") }));
+            assert_eq!((&read["contents"][0]["text"], &read["contents"][0]["uri"]), (&json!(pid), &json!(uri)));
+        }
+    }
+}
+
+#[test]
+fn completion_reaches_the_entry_under_its_own_names() {
+    for (client, server) in PAIRS {
+        let mut client = able(&one(server), client);
+        let argument = json!({ "name": "who", "value": "B" });
+        for (reference, own) in [
+            (json!({ "type": "ref/prompt", "name": "fake__greet" }), json!({ "type": "ref/prompt", "name": "greet" })),
+            (
+                json!({ "type": "ref/resource", "uri": "fake://made/{id}" }),
+                json!({ "type": "ref/resource", "uri": "fake://made/{id}" }),
+            ),
+        ] {
+            let result = client.result("completion/complete", json!({ "ref": reference, "argument": argument }));
+            let told: Value = serde_json::from_str(result["completion"]["values"][0].as_str().unwrap()).unwrap();
+            assert_eq!((&told["ref"], &told["argument"]), (&own, &argument));
+        }
+        let answer = client.request(
+            "completion/complete",
+            json!({ "ref": { "type": "ref/prompt", "name": "x__y" }, "argument": argument }),
+        );
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+}
+
+/// Touches resources until the client has heard of one: an entry may not have been told yet that somebody listens.
+fn touched(client: &mut Client, uri: &str) -> Value {
+    let mut heard = Value::Null;
+    eventually("the client hears of the resource", || {
+        client.call("fake__touch", &json!({ "uri": uri }));
+        let updated = client.notifications("notifications/resources/updated");
+        heard = updated.into_iter().find(|params| params["uri"] == uri).unwrap_or_default();
+        !heard.is_null()
+    });
+    heard
+}
+
+#[test]
+fn a_client_with_a_handshake_hears_of_what_it_subscribed_to_until_it_does_no_more() {
+    for server in [LEGACY, MODERN] {
+        let mut client = able(&one(server), LEGACY);
+        client.result("resources/list", json!({}));
+        client.result("resources/subscribe", json!({ "uri": "fake://plain" }));
+        client.result("resources/subscribe", json!({ "uri": "fake://made/1" }));
+        let heard = touched(&mut client, "fake://plain");
+        assert!(server == MODERN || heard["x-own"] == 1.0, "{heard}");
+        assert!(heard["_meta"].is_null(), "what belongs to our own subscription stays here: {heard}");
+        client.result("resources/unsubscribe", json!({ "uri": "fake://plain" }));
+        let before = client.notifications("notifications/resources/updated").len();
+        client.call("fake__touch", &json!({ "uri": "fake://plain" }));
+        touched(&mut client, "fake://made/1");
+        let after = client.notifications("notifications/resources/updated");
+        assert!(after[before..].iter().all(|params| params["uri"] == "fake://made/1"), "{after:?}");
+    }
+}
+
+#[test]
+fn a_client_without_a_handshake_listens_to_resources() {
+    for server in [LEGACY, MODERN] {
+        let mut client = able(&one(server), MODERN);
+        let wanted = json!({ "resourceSubscriptions": ["fake://plain", "fake://made/1"] });
+        let id = client.ask("subscriptions/listen", json!({ "notifications": wanted }));
+        let acknowledged = client.wait_for_notifications("notifications/subscriptions/acknowledged", 1);
+        assert_eq!(acknowledged[0]["notifications"], wanted);
+        let heard = touched(&mut client, "fake://made/1");
+        assert_eq!(heard["_meta"]["io.modelcontextprotocol/subscriptionId"], id, "{heard}");
+    }
+}
+
+#[test]
+fn a_subscription_that_the_entry_refuses_is_refused() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    let answer = client.request("resources/subscribe", json!({ "uri": "fake://made/refused" }));
+    assert_eq!(answer["error"]["code"], -32051, "{answer}");
+}
+
+#[test]
+fn what_clients_want_to_hear_survives_a_crash_of_the_entry() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    client.result("logging/setLevel", json!({ "level": "warning" }));
+    client.result("resources/subscribe", json!({ "uri": "fake://plain" }));
+    client.request("tools/call", json!({ "name": "fake__crash", "arguments": {} }));
+    eventually("the entry is told again", || {
+        let answer = client.request("tools/call", json!({ "name": "fake__level", "arguments": {} }));
+        let told = answer["result"]["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+        told == json!({ "level": "warning", "subscribed": ["fake://plain"] }).to_string()
+    });
+}
+
+#[test]
+fn a_client_is_told_once_that_prompts_or_resources_have_changed() {
+    for (version, server) in PAIRS {
+        let mut client = able(&one(server), version);
+        client.result("prompts/list", json!({}));
+        client.result("resources/list", json!({}));
+        if version == MODERN {
+            let wanted = json!({ "promptsListChanged": true, "resourcesListChanged": true });
+            client.ask("subscriptions/listen", json!({ "notifications": wanted }));
+            client.wait_for_notifications("notifications/subscriptions/acknowledged", 1);
+        }
+        for (what, name, shown) in [("prompts", "more", "fake__more"), ("resources", "fake://more", "fake://more")] {
+            let method = format!("notifications/{what}/list_changed");
+            client.call("fake__change", &json!({ "what": what, "name": name }));
+            client.wait_for_notifications(&method, 1);
+            let list = client.result(&format!("{what}/list"), json!({})).to_string();
+            assert!(list.contains(shown), "{list}");
+            assert_eq!(client.notifications(&method).len(), 1);
+        }
+        assert_eq!(client.notifications("notifications/tools/list_changed").len(), 0);
+    }
+}
+
+#[test]
+fn log_messages_reach_the_client_whose_call_they_come_with_from_its_level_on() {
+    for server in [LEGACY, MODERN] {
+        let mut client = able(&one(server), LEGACY);
+        client.result("logging/setLevel", json!({ "level": "info" }));
+        client.call("fake__log", &json!({ "count": 2 }));
+        assert_eq!(client.notifications("notifications/message").len(), 2, "from {server}");
+        client.result("logging/setLevel", json!({ "level": "error" }));
+        client.call("fake__log", &json!({ "count": 2 }));
+        assert_eq!(client.notifications("notifications/message").len(), 2, "from {server}");
+        let answer = client.request("logging/setLevel", json!({ "level": "loud" }));
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    }
+    let mut client = able(&one(MODERN), MODERN);
+    client.call("fake__log", &json!({}));
+    assert_eq!(client.notifications("notifications/message").len(), 0, "nobody asked for them");
+    let meta = json!({ "io.modelcontextprotocol/logLevel": "info" });
+    client.result("tools/call", json!({ "name": "fake__log", "arguments": {}, "_meta": meta }));
+    assert_eq!(client.notifications("notifications/message").len(), 1);
+}
+
+const QUESTIONS: [(&str, &str, &str); 3] = [
+    (
+        "sampling/createMessage",
+        r#"{"messages":[],"maxTokens":3,"x-own":1}"#,
+        r#"{"model":"m","role":"assistant","content":{"type":"text","text":"hi"},"x-own":1}"#,
+    ),
+    (
+        "elicitation/create",
+        r#"{"message":"who?","requestedSchema":{"type":"object","properties":{}}}"#,
+        r#"{"action":"accept","content":{"a":1}}"#,
+    ),
+    ("roots/list", "{}", r#"{"roots":[{"uri":"file:///here"}]}"#),
+];
+
+#[test]
+fn what_an_entry_asks_reaches_the_client_whose_call_it_is_about_and_the_answer_comes_back() {
+    for (version, server) in PAIRS {
+        for (method, params, answer) in QUESTIONS {
+            let (params, answer): (Value, Value) =
+                (serde_json::from_str(params).unwrap(), serde_json::from_str(answer).unwrap());
+            let mut client = able(&one(server), version);
+            let arguments = json!({ "method": method, "params": params });
+            let id = client.ask_tool("fake__ask", &arguments);
+            let result = if version == MODERN {
+                let wanted = client.answer(&id).json["result"].clone();
+                assert_eq!(wanted["resultType"], "input_required", "{wanted}");
+                let requests = wanted["inputRequests"].as_object().unwrap();
+                let (key, request) = requests.iter().next().unwrap();
+                assert_eq!((requests.len(), &request["method"], &request["params"]), (1, &json!(method), &params));
+                client.result(
+                    "tools/call",
+                    json!({ "name": "fake__ask", "arguments": arguments, "requestState": wanted["requestState"],
+                            "inputResponses": { key: answer } }),
+                )
+            } else {
+                let (question, asked) = client.asked(method);
+                assert_eq!(asked, params, "{method} from {server}");
+                client.reply(&question, &answer);
+                client.answer(&id).json["result"].clone()
+            };
+            let told: Value =
+                serde_json::from_str(result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}")))
+                    .unwrap();
+            assert_eq!(told, answer, "{version} to {server}: {method}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_cannot_be_asked_is_not_and_the_entry_gets_an_answer_all_the_same() {
+    let form = json!({ "message": "?", "requestedSchema": { "type": "object", "properties": { "a": { "type": "string", "default": "b" } } } });
+    let asked = |scratch: &Scratch, version: &str, method: &str, params: &Value| {
+        let mut client = Client::able(scratch, version, json!({}));
+        client.call_text("fake__ask", &json!({ "method": method, "params": params }))
+    };
+    for version in [LEGACY, MODERN] {
+        let scratch = one(LEGACY);
+        assert_eq!(asked(&scratch, version, "elicitation/create", &form), r#"{"action":"decline"}"#);
+        assert_eq!(asked(&scratch, version, "roots/list", &json!({})), r#"{"roots":[]}"#);
+        let refused = asked(&scratch, version, "sampling/createMessage", &json!({ "messages": [] }));
+        assert!(refused.contains(r#""code":-1"#), "{refused}");
+    }
+    let scratch =
+        Scratch::new().config(&json!({ "mcpServers": { "fake": wide(LEGACY) }, "serve": { "unattended": "defaults" } }));
+    assert_eq!(asked(&scratch, LEGACY, "elicitation/create", &form), r#"{"action":"accept","content":{"a":"b"}}"#);
+}
+
+#[test]
+fn a_question_is_taken_back_when_its_call_is_over() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    let id = client.ask_tool("fake__ask", &json!({ "method": "roots/list", "params": {} }));
+    let (question, _) = client.asked("roots/list");
+    client.notify("notifications/cancelled", &json!({ "requestId": id }));
+    let taken_back = client.wait_for_notifications("notifications/cancelled", 1);
+    assert_eq!(taken_back[0]["requestId"], question);
+    // An answer that comes too late harms nobody.
+    client.reply(&question, &json!({ "roots": [] }));
+    assert_eq!(client.call_text("fake__echo", &json!({ "message": "alive" })), "alive");
+}
+
+#[test]
+fn a_state_that_nobody_waits_for_is_refused() {
+    let mut client = able(&one(LEGACY), MODERN);
+    let params =
+        json!({ "name": "fake__ask", "arguments": {}, "requestState": "computer-call:0123", "inputResponses": {} });
+    let answer = client.request("tools/call", params);
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+}
+
+#[test]
+fn questions_about_a_task_go_to_the_entry_that_made_it() {
+    let mut client = able(&Scratch::entries(json!({ "a": wide(MODERN), "b": wide(MODERN) })), MODERN);
+    let task = json!({ "resultType": "task", "taskId": "t-1", "status": "working" });
+    client.result("tools/call", json!({ "name": "b__answer", "arguments": { "result": task } }));
+    assert_eq!(client.result("tasks/get", json!({ "taskId": "t-1" }))["status"], "working");
+    let seen = |client: &mut Client, name: &str| client.call_text(name, &json!({}));
+    assert!(seen(&mut client, "b__seen").contains(r#""tasks/get":1"#));
+    assert!(!seen(&mut client, "a__seen").contains("tasks/get"));
+    let unknown = client.request("tasks/get", json!({ "taskId": "t-2" }));
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+}
+
+#[test]
+fn what_cannot_be_carried_is_answered_with_an_error() {
+    for (version, methods) in [
+        (LEGACY, &["example/custom", "server/discover", "subscriptions/listen", "tasks/nothing"][..]),
+        (MODERN, &["example/custom", "ping", "logging/setLevel", "resources/subscribe"][..]),
+    ] {
+        let mut client = able(&one(LEGACY), version);
+        for method in methods {
+            let answer = client.request(method, json!({}));
+            assert!(
+                answer["error"]["code"] == -32601 || *method == "tasks/nothing" && answer["error"]["code"] == -32602,
+                "{answer}"
+            );
+        }
+    }
+}
+
+#[test]
+fn changed_roots_of_a_client_are_told_to_the_entries() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    client.notify("notifications/roots/list_changed", &json!({}));
+    eventually("the entry hears of it", || {
+        client.call_text("fake__seen", &json!({})).contains(r#""notifications/roots/list_changed":1"#)
+    });
+}
+
+#[test]
+fn the_capabilities_are_all_that_can_be_carried_and_the_extensions_of_the_entries() {
+    let mut client = able(&one(LEGACY), MODERN);
+    let capabilities = client.result("server/discover", json!({}))["capabilities"].clone();
+    for expected in ["tools", "prompts", "resources", "completions", "logging"] {
+        assert!(capabilities[expected].is_object(), "{capabilities}");
+    }
+    assert_eq!(capabilities["extensions"]["example.org/fake"]["since"], 1, "{capabilities}");
+}
