@@ -296,8 +296,8 @@ fn a_client_that_cannot_be_asked_is_not_and_the_entry_gets_an_answer_all_the_sam
         let refused = asked(&scratch, version, "sampling/createMessage", &json!({ "messages": [] }));
         assert!(refused.contains(r#""code":-1"#), "{refused}");
     }
-    let scratch =
-        Scratch::new().config(&json!({ "mcpServers": { "fake": wide(LEGACY) }, "serve": { "unattended": "defaults" } }));
+    let scratch = Scratch::new()
+        .config(&json!({ "mcpServers": { "fake": wide(LEGACY) }, "serve": { "unattended": "defaults" } }));
     assert_eq!(asked(&scratch, LEGACY, "elicitation/create", &form), r#"{"action":"accept","content":{"a":"b"}}"#);
 }
 
