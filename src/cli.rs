@@ -11,8 +11,11 @@ mod tools;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
-use mcp_computer::environment;
+use clap::{
+    Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use mcp_computer::{config::Dialect, environment};
 use tracing_subscriber::EnvFilter;
 
 /// Gives an agent a machine: MCP servers, a shell, all their tools behind one front.
@@ -50,6 +53,13 @@ struct ConfigArg {
     /// The config file (else `$COMPUTER_CONFIG`, a trusted ./computer.json, the user's, the built-in one)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Whose file that is, when its path does not tell
+    #[arg(long, value_name = "NAME", value_parser = dialects())]
+    dialect: Option<Dialect>,
+}
+
+fn dialects() -> impl TypedValueParser<Value = Dialect> {
+    PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).try_map(|name| name.parse::<Dialect>())
 }
 
 /// The thing that was asked for failed.

@@ -1,6 +1,7 @@
 //! What a Computer is made of, as plain comparable data, and the file it is written in.
 
 mod derive;
+pub mod dialect;
 mod document;
 mod duration;
 mod entry;
@@ -14,10 +15,15 @@ pub mod schema;
 mod search;
 pub mod template;
 pub mod trust;
+mod value;
+mod windows;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-pub use self::file::{LoadError, Loaded, Problem};
+pub use self::{
+    dialect::Dialect,
+    file::{LoadError, Loaded, Problem},
+};
 pub use crate::environment::InheritEnv;
 
 use crate::{error::Result, name::Namespace};
@@ -131,6 +137,10 @@ pub struct StdioConfig {
     pub args: Vec<String>,
     /// Variables on top of the curated environment.
     pub env: Vec<(String, String)>,
+    /// A file of further variables, `NAME=value` in each line, which is read at each start. Those in `env` win.
+    pub env_file: Option<String>,
+    /// Variables that it does not get, wherever they come from.
+    pub unset: Vec<String>,
     /// Where it runs; the workspace when it is not given.
     pub cwd: Option<String>,
     /// What it inherits beyond the curated environment.
@@ -153,6 +163,8 @@ impl StdioConfig {
             command: command.into(),
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            env_file: None,
+            unset: Vec::new(),
             cwd: None,
             inherit_env: InheritEnv::default(),
             connect_timeout: None,

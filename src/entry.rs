@@ -1,6 +1,7 @@
 //! An entry as a unit: from its recipe to what stands behind its namespace.
 
 mod command;
+mod env_file;
 mod fill;
 mod http;
 mod stdio;
@@ -80,10 +81,15 @@ impl Withheld {
             EntryKind::Shell(config) => config.env.iter().map(|(_, value)| value).collect(),
         };
         let names =
-            texts.into_iter().flat_map(|text| template::references(text)).filter_map(|reference| match reference {
-                Reference::Env(name) => Some(name),
-                Reference::Variable { name, .. } => looks_secret(&name).then_some(name),
-                Reference::File(_) | Reference::Command(_) | Reference::WorkspaceFolder | Reference::UserHome => None,
+            texts.into_iter().flat_map(|text| template::references(text)).flat_map(|reference| match reference {
+                Reference::Env(name) => vec![name],
+                Reference::Variable { name, .. } if looks_secret(&name) => vec![name],
+                Reference::Input(id) => vec![fill::input_variable(&id), id],
+                Reference::Variable { .. }
+                | Reference::File(_)
+                | Reference::Command(_)
+                | Reference::WorkspaceFolder
+                | Reference::UserHome => Vec::new(),
             });
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
     }

@@ -2,7 +2,7 @@
 
 use mcp_computer::{
     Computer, EntryPlan,
-    config::{self, LoadError, Problem},
+    config::{self, Dialect, LoadError, Problem},
 };
 use serde::Serialize;
 
@@ -18,27 +18,32 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Report {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    /// Whose file it was taken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<&'static str>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// What the file of another program holds that goes unused.
+    unused: Vec<Problem>,
     entries: Vec<EntryPlan>,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
-    let report = match config::file::load(args.config.config.as_deref()) {
+    let report = match config::file::load_as(args.config.config.as_deref(), args.config.dialect) {
         Ok(loaded) => {
             let entries = Computer::new(loaded.config).plan().await;
             let ok = entries.iter().all(|entry| entry.problem.is_none());
             let path = loaded.path.map(|path| path.to_string_lossy().into_owned());
-            Report { ok, path, problems: Vec::new(), warnings: loaded.warnings, entries }
+            let dialect = Some(loaded.dialect.name());
+            let (warnings, unused) = (loaded.warnings, loaded.unused);
+            Report { ok, path, dialect, problems: Vec::new(), warnings, unused, entries }
         }
-        Err(LoadError::Problems(problems)) => {
-            Report { ok: false, path: None, problems, warnings: Vec::new(), entries: Vec::new() }
-        }
+        Err(LoadError::Problems(problems)) => Report { problems, dialect: dialect(&args.config), ..Report::default() },
         Err(other) => return Err(Usage::because(other)),
     };
     let code = match (report.problems.is_empty(), report.ok) {
@@ -54,6 +59,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     Ok(code)
 }
 
+/// Whose a file with mistakes was taken for, when it was named here.
+fn dialect(arg: &ConfigArg) -> Option<&'static str> {
+    let of_path = || Some(Dialect::of_path(&std::path::absolute(arg.config.as_deref()?).ok()?));
+    arg.dialect.or_else(of_path).map(Dialect::name)
+}
+
 fn show(report: &Report) -> anyhow::Result<()> {
     report.warnings.iter().for_each(|warning| say(&paint::plain(&format!("warning: {warning}"))));
     if !report.problems.is_empty() {
@@ -65,14 +76,27 @@ fn show(report: &Report) -> anyhow::Result<()> {
     }
     let colour = paint::on_stdout();
     answer(&match &report.path {
-        Some(path) => format!("{} {}", paint::mark(report.ok, colour), paint::plain(path)),
+        Some(path) => format!("{} {}{}", paint::mark(report.ok, colour), paint::plain(path), whose(report)),
         None => format!(
             "{} the built-in config (no other was found; `computer init` writes one)",
             paint::mark(report.ok, colour)
         ),
     })?;
     let rows: Vec<Vec<String>> = report.entries.iter().map(row).collect();
-    answer(&paint::columns(&rows))
+    answer(&paint::columns(&rows))?;
+    if report.unused.is_empty() {
+        return Ok(());
+    }
+    let unused: Vec<String> =
+        report.unused.iter().map(|found| format!("  {}", paint::plain(&found.to_string()))).collect();
+    answer(&format!("what goes unused:\n{}", unused.join("\n")))
+}
+
+/// Whose file it is, when it is not one of ours.
+fn whose(report: &Report) -> String {
+    let dialect = report.dialect.and_then(|name| name.parse::<Dialect>().ok());
+    let other = dialect.filter(|dialect| *dialect != Dialect::Computer);
+    other.map(|dialect| format!(" (read as a file of {})", dialect.program())).unwrap_or_default()
 }
 
 fn row(entry: &EntryPlan) -> Vec<String> {

@@ -12,7 +12,7 @@ use super::{ConfigArg, Usage, paint, say};
 
 /// Reads the config, and says what is odd about it.
 pub(super) fn load(arg: &ConfigArg) -> anyhow::Result<ComputerConfig> {
-    let loaded = config::file::load(arg.config.as_deref()).map_err(|error| match error {
+    let loaded = config::file::load_as(arg.config.as_deref(), arg.dialect).map_err(|error| match error {
         LoadError::Problems(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             let count = if lines.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", lines.len()) };

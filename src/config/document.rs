@@ -1,12 +1,11 @@
 //! A config file as a whole: its text, its root, and what only the whole can tell.
 
-use jsonc_parser::{CollectOptions, ParseOptions, ast::Value, common::Ranged, parse_to_ast};
-
 use super::{
-    ComputerConfig, SchemaProfile, ServeConfig, StatusTools, Unattended, entry,
-    fields::{Fields, Node},
+    ComputerConfig, EntryConfig, SchemaProfile, ServeConfig, StatusTools, Unattended, entry,
+    fields::{Fields, Member, Node},
     keys::{self, Shape},
     problem::{Findings, Report},
+    value::{self, Syntax, Value},
 };
 use crate::name::Namespace;
 
@@ -32,45 +31,19 @@ pub(super) fn read(text: &str, file: &str) -> (ComputerConfig, Findings) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let report = Report::new(text, file);
     let mut config = ComputerConfig::default();
-    match parse_to_ast(text, &CollectOptions::default(), &strict()) {
-        Err(error) => report.mistake(error.range().start, format!("no valid JSON: {}", lowercase(error.kind()))),
-        Ok(parsed) => match parsed.value {
-            None => report.mistake(0, "the file is empty; the least that a config holds is {}"),
-            Some(value) => document(&report, &value, &mut config),
-        },
+    if let Some(value) = value::read(text, Syntax::Jsonc, &report) {
+        document(&report, &value, &mut config);
     }
     (config, report.into_findings())
 }
 
-/// JSON with comments and trailing commas, and no other liberty: each would be one more thing that editors reject.
-fn strict() -> ParseOptions {
-    ParseOptions {
-        allow_comments: true,
-        allow_trailing_commas: true,
-        allow_loose_object_property_names: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    }
-}
-
-fn lowercase(message: &impl ToString) -> String {
-    let message = message.to_string();
-    let mut characters = message.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
-}
-
-fn document<'a>(report: &'a Report<'a>, value: &'a Value<'a>, config: &mut ComputerConfig) {
-    if !matches!(value, Value::Object(_)) {
-        report.mistake(value.start(), r#"expected an object such as { "mcpServers": { … } }"#);
+fn document<'a>(report: &'a Report<'a>, value: &'a Value, config: &mut ComputerConfig) {
+    if !value.is_object() {
+        report.mistake(value.at, r#"expected an object such as { "mcpServers": { … } }"#);
         return;
     }
     let root = Node { report, name: String::new(), value };
-    if let Some(mut fields) = root.fields(Shape::Root, value.start()) {
+    if let Some(mut fields) = root.fields(Shape::Root, value.at) {
         self::root(&mut fields, config);
         fields.finish();
     }
@@ -79,7 +52,8 @@ fn document<'a>(report: &'a Report<'a>, value: &'a Value<'a>, config: &mut Compu
 pub(super) fn root(fields: &mut Fields<'_>, config: &mut ComputerConfig) {
     // For editors; what it says is theirs.
     fields.take("$schema").and_then(|node| node.text());
-    let entries = fields.take("mcpServers").map(|node| self::entries(&node)).unwrap_or_default();
+    let members = fields.take("mcpServers").and_then(|node| node.map("an object of entries")).unwrap_or_default();
+    let entries = self::entries(members, entry::entry);
     let deferred = fields.take("deferredEntries").map(|node| self::deferred(&node, &entries)).unwrap_or_default();
     config.entries = entries.into_iter().filter_map(|entry| Some((entry.namespace?, entry.config?))).collect();
     for (_, entry) in config.entries.iter_mut().filter(|(name, _)| deferred.contains(name)) {
@@ -98,6 +72,14 @@ pub(super) fn root(fields: &mut Fields<'_>, config: &mut ComputerConfig) {
         serve(&mut fields, &mut config.serve);
         fields.finish();
     }
+}
+
+/// The keys of our own root.
+pub(super) fn own_root_keys() -> Vec<&'static str> {
+    let report = Report::new("", "");
+    let mut fields = Fields::empty(&report, Shape::Root);
+    root(&mut fields, &mut ComputerConfig::default());
+    fields.known().to_vec()
 }
 
 pub(super) fn serve(fields: &mut Fields<'_>, serve: &mut ServeConfig) {
@@ -126,23 +108,27 @@ fn address(node: &Node<'_>) -> Option<String> {
 }
 
 /// An entry as it stands in the file: a name without a configuration still is a name that others refer to.
-struct Entry<'a> {
-    key: &'a str,
-    namespace: Option<Namespace>,
-    config: Option<super::EntryConfig>,
+pub(super) struct Entry<'a> {
+    pub(super) key: &'a str,
+    pub(super) namespace: Option<Namespace>,
+    pub(super) config: Option<EntryConfig>,
 }
 
-fn entries<'a>(node: &Node<'a>) -> Vec<Entry<'a>> {
+/// Entries with their names, each read by `read`.
+pub(super) fn entries<'a>(
+    members: Vec<Member<'a>>,
+    read: impl Fn(&Member<'a>) -> Option<EntryConfig>,
+) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
-    for member in node.map("an object of entries").unwrap_or_default() {
-        let (key, report) = (member.key, node.report);
+    for member in members {
+        let (key, report) = (member.key, member.node.report);
         let namespace = Namespace::derive(key);
         match entries.iter().find(|known| namespace.is_some() && known.namespace == namespace) {
             Some(known) => report.mistake(member.at, same_namespace(known, key)),
             None if namespace.is_none() => report.mistake(member.at, unnameable(key)),
             None => {}
         }
-        let mut config = entry::entry(&member);
+        let mut config = read(&member);
         if let (Some(config), Some(namespace)) = (&mut config, &namespace) {
             config.display_name = (namespace.as_str() != key).then(|| key.to_owned());
         }
@@ -283,7 +269,7 @@ mod tests {
     fn keys_of_planned_abilities_and_of_other_programs_are_refused_by_name() {
         let found = mistakes(r#"{ "chrome": {}, "servers": {}, "serve": { "pin": 1 }, "mcp": {} }"#);
         assert_eq!(found[0], "1:3: `chrome` is not there yet in this version: a Chrome that is launched and kept");
-        assert!(found[1].starts_with("1:17: `servers` belongs to VS Code's `mcp.json`; files of other"), "{found:#?}");
+        assert_eq!(found[1], "1:17: `servers` belongs to VS Code's files; `--dialect vscode` reads it so");
         assert_eq!(found[2], "1:43: `pin` is not there yet in this version: refusing tools whose definition changed");
         assert!(found[3].contains("OpenCode"), "{found:#?}");
     }
@@ -327,6 +313,24 @@ mod tests {
         );
         let (_, warnings) = parse(&text(r#"["My_Files", "My Files"]"#), "t").unwrap();
         assert_eq!(warnings[0].to_string(), "t:1:35: `My Files` is listed twice");
+    }
+
+    #[test]
+    fn a_place_to_listen_on_has_a_port() {
+        for http in ["localhost", ":80", "h:99999"] {
+            assert_eq!(
+                mistakes(&format!(r#"{{ "serve": {{ "http": "{http}" }} }}"#)),
+                ["1:22: `serve.http`: expected an address and a port such as \"127.0.0.1:7331\""]
+            );
+        }
+        assert_eq!(
+            mistakes(r#"{ "serve": { "allowedHosts": "a", "allowedOrigins": [""], "unattended": "ask" } }"#),
+            [
+                "1:30: `serve.allowedHosts`: expected a list of texts, found a text",
+                "1:54: `serve.allowedOrigins[0]`: it is empty",
+                "1:73: `serve.unattended`: expected \"decline\" or \"defaults\", found \"ask\"",
+            ]
+        );
     }
 
     #[test]

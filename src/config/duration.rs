@@ -37,6 +37,12 @@ pub(super) fn from_number(number: &str) -> Result<Duration, &'static str> {
     within(number.parse().map_or(Duration::MAX, Duration::from_millis))
 }
 
+/// A number of seconds that is a time to wait.
+pub(super) fn from_seconds(seconds: f64) -> Option<Duration> {
+    let duration = Duration::try_from_secs_f64(seconds).ok()?;
+    (!duration.is_zero() && duration <= LONGEST).then_some(duration)
+}
+
 fn within(duration: Duration) -> Result<Duration, &'static str> {
     if duration > LONGEST { Err("it is longer than a year") } else { Ok(duration) }
 }

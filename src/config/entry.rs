@@ -22,8 +22,26 @@ enum Tag {
 
 const TYPES: &[(&str, Tag)] = &[("stdio", Tag::Stdio), ("http", Tag::Http), ("sse", Tag::Sse), ("shell", Tag::Shell)];
 
-/// The ways in which other programs write that an entry is reached over HTTP.
-const HTTP: &[&str] = &["streamable-http", "streamableHttp", "streamable_http", "remote"];
+/// What a word for a type means, in whatever program's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Stdio,
+    Http,
+    Sse,
+    WebSocket,
+}
+
+pub(super) fn way(word: &str) -> Option<Way> {
+    match word {
+        "stdio" | "local" => Some(Way::Stdio),
+        "http" | "streamable-http" | "streamableHttp" | "streamable_http" | "remote" => Some(Way::Http),
+        "sse" => Some(Way::Sse),
+        "ws" | "websocket" => Some(Way::WebSocket),
+        _ => None,
+    }
+}
+
+pub(super) const NO_TRANSPORT: &str = "WebSocket is no transport of MCP; ask the server's makers for stdio or HTTP";
 
 /// Keys that tell how an entry is reached and are refused by themselves: no second complaint about a missing command.
 const REACHED_OTHERWISE: &[&str] = &["httpUrl", "serverUrl", "uri", "cmd"];
@@ -70,14 +88,15 @@ fn tag(fields: &mut Fields<'_>) -> Tag {
         }
         return Tag::Unclear;
     };
-    match node.value.as_string_lit().map(|text| text.value.as_ref()) {
-        Some("local") => Tag::Stdio,
-        Some(kind) if HTTP.contains(&kind) => Tag::Http,
-        Some("ws" | "websocket") => {
-            node.mistake("WebSocket is no transport of MCP; ask the server's makers for stdio or HTTP");
+    match node.value.text().and_then(way) {
+        Some(Way::Stdio) => Tag::Stdio,
+        Some(Way::Http) => Tag::Http,
+        Some(Way::Sse) => Tag::Sse,
+        Some(Way::WebSocket) => {
+            node.mistake(NO_TRANSPORT);
             Tag::Unclear
         }
-        _ => node.one_of(TYPES).unwrap_or(Tag::Unclear),
+        None => node.one_of(TYPES).unwrap_or(Tag::Unclear),
     }
 }
 
@@ -112,6 +131,11 @@ pub(super) fn shell_keys() -> Vec<&'static str> {
     keys(|fields| {
         kinds::shell(fields);
     })
+}
+
+/// The keys of all kinds.
+pub(super) fn own_keys() -> Vec<&'static str> {
+    [stdio_keys(), http_keys(), shell_keys()].concat()
 }
 
 fn keys(read: impl Fn(&mut Fields<'_>)) -> Vec<&'static str> {
@@ -180,7 +204,10 @@ pub(super) fn set<T>(place: &mut T, given: Option<T>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::file::parse, *};
+    use super::{
+        super::{HttpConfig, file::parse},
+        *,
+    };
 
     /// The mistakes of one entry as `column: message`, in a text of one line.
     fn mistakes(entry: &str) -> Vec<String> {
@@ -230,45 +257,52 @@ mod tests {
 
     #[test]
     fn an_entry_without_command_and_type_says_what_it_needs() {
-        assert_eq!(
-            mistakes("{}"),
-            ["16: an entry needs a `command` (a program that speaks MCP on stdin and stdout) or \"type\": \"shell\""]
-        );
+        let needed = "an entry needs a `command` (a program that speaks MCP on stdin and stdout), a `url`, or \"type\": \"shell\"";
+        assert_eq!(mistakes("{}"), [format!("16: {needed}")]);
+    }
+
+    fn http(text: &str) -> HttpConfig {
+        match entry(text).kind {
+            EntryKind::Http(http) => http,
+            other => panic!("no HTTP entry: {other:?}"),
+        }
     }
 
     #[test]
-    fn http_entries_are_refused_as_not_there_yet_key_by_key() {
-        let later = "is not there yet in this version: entries that are reached over HTTP";
-        assert_eq!(
-            mistakes(r#"{ "url": "http://x", "headers": {} }"#),
-            [format!("3: `url` {later}"), format!("22: `headers` {later}"),]
-        );
-        for kind in HTTP {
-            let found = mistakes(&format!(r#"{{ "type": "{kind}" }}"#));
-            assert_eq!(found, [format!("11: `mcpServers.e.type`: \"{kind}\" {later}")]);
+    fn a_url_makes_an_http_entry_and_the_type_may_be_spelt_in_every_way() {
+        let expected = HttpConfig::new("https://x/mcp");
+        assert_eq!(http(r#"{ "url": "https://x/mcp" }"#), expected);
+        for kind in ["http", "streamable-http", "streamableHttp", "streamable_http", "remote"] {
+            assert_eq!(http(&format!(r#"{{ "type": "{kind}", "url": "https://x/mcp" }}"#)), expected, "{kind}");
         }
-        assert!(mistakes(r#"{ "type": "ws" }"#)[0].contains("WebSocket is no transport of MCP"));
+        let sse = HttpConfig { transport: HttpTransport::Sse, ..expected };
+        assert_eq!(http(r#"{ "type": "sse", "url": "https://x/mcp" }"#), sse);
+    }
+
+    #[test]
+    fn an_http_entry_needs_a_url_and_a_type_that_there_is() {
+        assert_eq!(mistakes(r#"{ "type": "http" }"#), ["16: an HTTP entry needs a `url`"]);
+        assert!(mistakes(r#"{ "type": "ws", "url": "ws://x" }"#)[0].contains("WebSocket is no transport of MCP"));
         assert_eq!(
             mistakes(r#"{ "type": "sheel" }"#),
-            ["11: `mcpServers.e.type`: expected \"stdio\" or \"shell\", found \"sheel\""]
+            [r#"11: `mcpServers.e.type`: expected "stdio" or "http" or "sse" or "shell", found "sheel""#]
         );
     }
 
     #[test]
-    fn keys_of_other_programs_name_them() {
-        for (key, program) in [
-            ("autoApprove", "Cline"),
-            ("alwaysAllow", "Roo"),
-            ("trust", "Gemini CLI"),
-            ("serverUrl", "Windsurf"),
-            ("envFile", "VS Code"),
-            ("environment", "OpenCode"),
-            ("env_vars", "Codex"),
-            ("cmd", "Goose"),
+    fn keys_of_other_programs_name_them_and_the_way_to_read_them() {
+        for (key, programs, dialect) in [
+            ("autoApprove", "Cline's files", "cline"),
+            ("alwaysAllow", "Roo's files", "roo"),
+            ("trust", "Gemini CLI's files", "gemini"),
+            ("serverUrl", "Windsurf's files", "windsurf"),
+            ("envFile", "the files of Cursor and VS Code", "cursor"),
+            ("environment", "OpenCode's files", "opencode"),
+            ("env_vars", "Codex's files", "codex"),
+            ("cmd", "Goose's files", "goose"),
         ] {
             let found = mistakes(&format!(r#"{{ "command": "x", "{key}": 1 }}"#));
-            let files = "files; files of other programs are not read yet in this version";
-            assert_eq!(found, [format!("19: `{key}` belongs to {program}'s {files}")]);
+            assert_eq!(found, [format!("19: `{key}` belongs to {programs}; `--dialect {dialect}` reads it so")]);
         }
     }
 
@@ -285,12 +319,17 @@ mod tests {
             mistakes(r#"{ "type": "shell", "mode": "unrestricted", "args": [] }"#),
             ["44: `args` is for stdio entries"]
         );
+        assert_eq!(
+            mistakes(r#"{ "command": "x", "headers": {}, "headersHelper": ["y"] }"#),
+            ["19: `headers` is for HTTP entries", "34: `headersHelper` is for HTTP entries"]
+        );
+        assert_eq!(mistakes(r#"{ "url": "http://x", "args": [] }"#), ["22: `args` is for stdio entries"]);
     }
 
     #[test]
     fn planned_keys_are_known_and_refused() {
         let keys = ["limits", "maxConcurrent", "lazy", "idleStop", "login", "builtins", "filters", "allowWrites"];
-        for key in keys.into_iter().chain(["spill", "keep", "headersHelper"]) {
+        for key in keys.into_iter().chain(["spill", "keep"]) {
             let found = mistakes(&format!(r#"{{ "command": "x", "{key}": 1 }}"#));
             assert!(found[0].starts_with(&format!("19: `{key}` is not there yet in this version: ")), "{found:?}");
         }

@@ -2,16 +2,12 @@
 
 use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
 
-use jsonc_parser::{
-    ast::{Object, Value},
-    common::Ranged,
-};
-
 use super::{
     duration,
     keys::{self, Shape},
     problem::Report,
-    template,
+    template::{self, Reference},
+    value::{Data, Property, Value},
 };
 
 /// A value with what it is called in messages.
@@ -19,7 +15,7 @@ use super::{
 pub(super) struct Node<'a> {
     pub(super) report: &'a Report<'a>,
     pub(super) name: String,
-    pub(super) value: &'a Value<'a>,
+    pub(super) value: &'a Value,
 }
 
 /// A key and its value.
@@ -31,7 +27,7 @@ pub(super) struct Member<'a> {
 
 impl<'a> Node<'a> {
     pub(super) fn at(&self) -> usize {
-        self.value.start()
+        self.value.at
     }
 
     pub(super) fn mistake(&self, message: &str) {
@@ -39,21 +35,21 @@ impl<'a> Node<'a> {
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
-        self.mistake(&format!("expected {what}, found {}", kind(self.value)));
+        self.mistake(&format!("expected {what}, found {}", self.value.kind()));
         None
     }
 
     pub(super) fn text(&self) -> Option<&'a str> {
-        match self.value {
-            Value::StringLit(text) => Some(&text.value),
-            Value::NumberLit(number) => self.expected_quotes(number.value),
-            Value::BooleanLit(flag) => self.expected_quotes(if flag.value { "true" } else { "false" }),
-            _ => self.expected("a text"),
+        match &self.value.data {
+            Data::Text(text) => Some(text),
+            Data::Number(number) => self.expected_quotes(number),
+            Data::Flag(flag) => self.expected_quotes(if *flag { "true" } else { "false" }),
+            Data::Null | Data::List(_) | Data::Object(_) => self.expected("a text"),
         }
     }
 
     fn expected_quotes<T>(&self, bare: &str) -> Option<T> {
-        self.mistake(&format!("expected a text, found {}; put it in quotes: \"{bare}\"", kind(self.value)));
+        self.mistake(&format!("expected a text, found {}; put it in quotes: \"{bare}\"", self.value.kind()));
         None
     }
 
@@ -76,6 +72,13 @@ impl<'a> Node<'a> {
         if let Err(reason) = template::parse(text) {
             self.mistake(&reason);
         }
+        for reference in template::references(text) {
+            if let Reference::Input(_) = reference {
+                self.mistake(&format!(
+                    "`{reference}`: inputs belong to VS Code's files, which `--dialect vscode` reads; use `${{NAME}}` here"
+                ));
+            }
+        }
         Some(text.to_owned())
     }
 
@@ -86,20 +89,19 @@ impl<'a> Node<'a> {
     }
 
     pub(super) fn flag(&self) -> Option<bool> {
-        match self.value {
-            Value::BooleanLit(flag) => Some(flag.value),
+        match self.value.data {
+            Data::Flag(flag) => Some(flag),
             _ => self.expected("true or false"),
         }
     }
 
     pub(super) fn whole(&self, range: RangeInclusive<usize>) -> Option<usize> {
-        let number = self.value.as_number_lit().and_then(|number| number.value.parse().ok());
-        if let Some(number) = number.filter(|number| range.contains(number)) {
-            return Some(number);
-        }
-        let found = match self.value {
-            Value::NumberLit(number) => number.value,
-            other => kind(other),
+        let found = match &self.value.data {
+            Data::Number(number) => match number.parse() {
+                Ok(number) if range.contains(&number) => return Some(number),
+                _ => number,
+            },
+            _ => self.value.kind(),
         };
         self.mistake(&format!("expected a whole number from {} to {}, found {found}", range.start(), range.end()));
         None
@@ -107,9 +109,9 @@ impl<'a> Node<'a> {
 
     /// A duration that may be zero.
     pub(super) fn duration_or_zero(&self) -> Option<Duration> {
-        let (read, found) = match self.value {
-            Value::NumberLit(number) => (duration::from_number(number.value), number.value.to_owned()),
-            Value::StringLit(text) => (duration::from_text(&text.value), format!("\"{}\"", text.value)),
+        let (read, found) = match &self.value.data {
+            Data::Number(number) => (duration::from_number(number), number.clone()),
+            Data::Text(text) => (duration::from_text(text), format!("\"{text}\"")),
             _ => return self.expected(duration::EXPECTED),
         };
         read.map_err(|reason| self.mistake(&format!("expected {}, found {found}: {reason}", duration::EXPECTED))).ok()
@@ -127,14 +129,14 @@ impl<'a> Node<'a> {
 
     /// One of some words.
     pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
-        let found = match self.value {
-            Value::StringLit(text) => {
-                if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
+        let found = match self.value.text() {
+            Some(text) => {
+                if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
                     return Some(*value);
                 }
-                format!("\"{}\"", text.value)
+                format!("\"{text}\"")
             }
-            other => kind(other).to_owned(),
+            None => self.value.kind().to_owned(),
         };
         let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         self.mistake(&format!("expected {}, found {found}", known.join(" or ")));
@@ -143,8 +145,8 @@ impl<'a> Node<'a> {
 
     /// The elements of a list; `what` says what it is a list of.
     pub(super) fn list(&self, what: &str) -> Option<Vec<Self>> {
-        let Value::Array(array) = self.value else { return self.expected(&format!("a list of {what}")) };
-        let elements = array.elements.iter().enumerate();
+        let Data::List(elements) = &self.value.data else { return self.expected(&format!("a list of {what}")) };
+        let elements = elements.iter().enumerate();
         Some(elements.map(|(i, value)| self.part(format!("{}[{i}]", self.name), value)).collect())
     }
 
@@ -155,8 +157,8 @@ impl<'a> Node<'a> {
 
     /// The members of an object whose keys are free; `what` says what it is.
     pub(super) fn map(&self, what: &str) -> Option<Vec<Member<'a>>> {
-        match self.value {
-            Value::Object(object) => Some(self.members(object)),
+        match &self.value.data {
+            Data::Object(properties) => Some(self.members(properties)),
             _ => self.expected(what),
         }
     }
@@ -167,23 +169,40 @@ impl<'a> Node<'a> {
         Some(Fields { report: self.report, shape, at, members, known: Vec::new() })
     }
 
-    fn members(&self, object: &'a Object<'a>) -> Vec<Member<'a>> {
+    fn members(&self, properties: &'a [Property]) -> Vec<Member<'a>> {
         let mut first = HashMap::new();
-        let mut members = Vec::with_capacity(object.properties.len());
-        for property in &object.properties {
-            let (key, at) = (property.name.as_str(), property.start());
+        let mut members = Vec::with_capacity(properties.len());
+        for property in properties {
+            let (key, at) = (property.key.as_str(), property.at);
             if let Some(line) = first.get(key) {
                 self.report.mistake(at, format!("`{key}` is given twice; the first one is in line {line}"));
                 continue;
             }
             first.insert(key, self.report.line(at));
-            let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
-            members.push(Member { key, at, node: self.part(name, &property.value) });
+            members.push(self.member(property));
         }
         members
     }
 
-    fn part(&self, name: String, value: &'a Value<'a>) -> Self {
+    /// The member of that key, in an object whose other keys are none of our business.
+    pub(super) fn only(&self, key: &str) -> Option<Member<'a>> {
+        let Data::Object(properties) = &self.value.data else { return None };
+        let mut found = properties.iter().filter(|property| property.key == key);
+        let first = found.next()?;
+        for second in found {
+            let line = self.report.line(first.at);
+            self.report.mistake(second.at, format!("`{key}` is given twice; the first one is in line {line}"));
+        }
+        Some(self.member(first))
+    }
+
+    fn member(&self, property: &'a Property) -> Member<'a> {
+        let key = property.key.as_str();
+        let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
+        Member { key, at: property.at, node: self.part(name, &property.value) }
+    }
+
+    fn part(&self, name: String, value: &'a Value) -> Self {
         Self { report: self.report, name, value }
     }
 }
@@ -246,18 +265,5 @@ impl<'a> Fields<'a> {
             };
             Some(format!("unknown key `{key}`; {cure}"))
         });
-    }
-}
-
-/// What a value is, without saying it: it may be a secret.
-fn kind(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::StringLit(_) => "a text",
-        Value::NumberLit(_) => "a number",
-        Value::BooleanLit(flag) if flag.value => "true",
-        Value::BooleanLit(_) => "false",
-        Value::Object(_) => "an object",
-        Value::Array(_) => "a list",
-        Value::NullKeyword(_) => "null",
     }
 }

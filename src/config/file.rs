@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 pub use super::problem::Problem;
-use super::{ComputerConfig, document, search::Search, trust::Store};
+use super::{ComputerConfig, Dialect, document, search::Search, trust::Store};
 use crate::environment;
 
 /// What holds when there is no file.
@@ -24,8 +24,12 @@ pub struct Loaded {
     pub config: ComputerConfig,
     /// The file, as an absolute path; `None` for the built-in default.
     pub path: Option<PathBuf>,
+    /// Whose file it is.
+    pub dialect: Dialect,
     /// What is worth saying about it, and about files that were passed over.
     pub warnings: Vec<Problem>,
+    /// What another program's file holds that goes unused here: keys, and whole entries that live inside that program.
+    pub unused: Vec<Problem>,
 }
 
 /// Why there is no configuration.
@@ -39,6 +43,14 @@ pub enum LoadError {
     NotFound {
         /// As it was named.
         path: PathBuf,
+    },
+    /// A dialect was named, but no file.
+    #[error(
+        "`--dialect {dialect}` says whose a file is, and no file was named; name it by `--config` or $COMPUTER_CONFIG"
+    )]
+    NoFile {
+        /// The dialect.
+        dialect: Dialect,
     },
     /// A file cannot be read.
     #[error("cannot read the config file `{}`: {reason}", .path.display())]
@@ -77,9 +89,18 @@ pub fn parse(text: &str, file: &str) -> Result<(ComputerConfig, Vec<Problem>), V
 /// # Errors
 /// The first file that is found decides: when it cannot be used, no other is tried.
 pub fn load(explicit: Option<&Path>) -> Result<Loaded, LoadError> {
+    load_as(explicit, None)
+}
+
+/// [`load`], with a named file read as one of that dialect. Without a dialect its path tells whose it is.
+///
+/// # Errors
+/// As [`load`], and when no file is named that could be one of that dialect.
+pub fn load_as(explicit: Option<&Path>, dialect: Option<Dialect>) -> Result<Loaded, LoadError> {
     let variable = environment::var(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
     Search {
         named: explicit.map(Path::to_owned).or(variable),
+        dialect,
         directory: environment::current_dir(),
         config_home: environment::config_home(),
         trusted: Store::of_user(),
@@ -127,7 +148,9 @@ mod tests {
         let (config, warnings) = parse(&opened, "init").unwrap();
         assert_eq!(warnings, []);
         let names: Vec<_> = config.entries.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["filesystem", "git", "github", "browser", "shell"]);
+        assert_eq!(names, ["filesystem", "git", "tracker", "github", "browser", "shell"]);
+        let EntryKind::Http(http) = &entry(&config, "tracker").kind else { panic!("no HTTP entry") };
+        assert_eq!(http.url, "https://mcp.example.com/mcp");
         assert!(entry(&config, "browser").deferred);
         let EntryKind::Shell(shell) = &entry(&config, "shell").kind else { panic!("no shell") };
         assert_eq!(shell.timeout, Duration::from_secs(120));
@@ -148,6 +171,6 @@ mod tests {
         let text = error.to_string();
         let lines: Vec<_> = text.lines().collect();
         assert!(lines[0].starts_with("x.json:1:3: unknown key `a`; known here are $schema, mcpServers"), "{text}");
-        assert!(lines[1].starts_with("x.json:2:3: `servers` belongs to VS Code's `mcp.json`"), "{text}");
+        assert!(lines[1].starts_with("x.json:2:3: `servers` belongs to VS Code's files"), "{text}");
     }
 }

@@ -1,5 +1,7 @@
 //! What to say of a key that is none of ours: it is not there yet, belongs to another program, or is misspelt.
 
+use super::dialect::{self, Dialect, Level};
+
 /// The objects of a config file that have keys of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -15,8 +17,12 @@ pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
     if let Some((_, what)) = not_yet(shape).iter().find(|(known, _)| *known == key) {
         return Some(format!("`{key}` is not there yet in this version: {what}"));
     }
-    let (_, program) = foreign(shape).iter().find(|(known, _)| *known == key)?;
-    Some(format!("`{key}` belongs to {program}; files of other programs are not read yet in this version"))
+    let level = match shape {
+        Shape::Root => Level::Root,
+        Shape::Entry => Level::Entry,
+        Shape::Serve | Shape::Tools | Shape::Diagnostics => return None,
+    };
+    dialect::refusal(level, key, Dialect::Computer)
 }
 
 /// The known key that is nearest to a misspelt one, when it is close enough to be meant.
@@ -65,47 +71,6 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Keys of the configuration files of other programs.
-fn foreign(shape: Shape) -> &'static [(&'static str, &'static str)] {
-    match shape {
-        Shape::Root => &[
-            ("servers", "VS Code's `mcp.json`"),
-            ("inputs", "VS Code's `mcp.json`"),
-            ("mcp.servers", "VS Code's settings"),
-            ("mcp_servers", "Codex's `config.toml`"),
-            ("context_servers", "Zed's settings"),
-            ("extensions", "Goose's `config.yaml`"),
-            ("mcp", "the files of OpenCode (and VS Code's settings)"),
-            ("projects", "Claude Code's `~/.claude.json`"),
-        ],
-        Shape::Entry => &[
-            ("autoApprove", "Cline's files"),
-            ("transportType", "Cline's files"),
-            ("alwaysAllow", "Roo's files"),
-            ("disabledTools", "Roo's files"),
-            ("trust", "Gemini CLI's files"),
-            ("httpUrl", "Gemini CLI's files"),
-            ("includeTools", "Gemini CLI's files"),
-            ("excludeTools", "Gemini CLI's files"),
-            ("serverUrl", "Windsurf's files"),
-            ("envFile", "VS Code's files"),
-            ("environment", "OpenCode's files"),
-            ("enabled", "the files of OpenCode and Codex"),
-            ("env_vars", "Codex's files"),
-            ("http_headers", "Codex's files"),
-            ("bearer_token_env_var", "Codex's files"),
-            ("enabled_tools", "Codex's files"),
-            ("disabled_tools", "Codex's files"),
-            ("startup_timeout_sec", "Codex's files"),
-            ("tool_timeout_sec", "Codex's files"),
-            ("cmd", "Goose's files"),
-            ("envs", "Goose's files"),
-            ("uri", "Goose's files"),
-        ],
-        Shape::Serve | Shape::Tools | Shape::Diagnostics => &[],
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,8 +88,13 @@ mod tests {
     fn a_foreign_key_names_its_program() {
         assert_eq!(
             explain(Shape::Entry, "serverUrl").as_deref(),
-            Some("`serverUrl` belongs to Windsurf's files; files of other programs are not read yet in this version")
+            Some("`serverUrl` belongs to Windsurf's files; `--dialect windsurf` reads it so")
         );
+        assert_eq!(
+            explain(Shape::Root, "mcp").as_deref(),
+            Some("`mcp` belongs to the files of VS Code and OpenCode; `--dialect vscode` reads it so")
+        );
+        assert_eq!(explain(Shape::Tools, "serverUrl"), None);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The kinds of entries as they are written.
 
-use jsonc_parser::ast::Value;
-
 use super::{
     HttpConfig, InheritEnv, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
-    fields::{Fields, Node},
+    fields::{Fields, Member, Node},
+    template,
+    value::Data,
+    windows,
 };
 
 /// Below it no answer fits; above it a single message fills the memory.
@@ -27,6 +28,7 @@ pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
     set(&mut config.max_call_time, fields.take("maxCallTime").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    windows::unwrap(&mut config);
     command.map(|_| config)
 }
 
@@ -46,11 +48,16 @@ pub(super) fn http(fields: &mut Fields<'_>) -> Option<HttpConfig> {
 
 fn url(node: &Node<'_>) -> Option<String> {
     let url = node.filled_template()?;
+    check_url(node, &url);
+    Some(url)
+}
+
+/// Says when it is no address of a server.
+pub(super) fn check_url(node: &Node<'_>, url: &str) {
     let known = ["http://", "https://", "${"].iter().any(|start| url.to_ascii_lowercase().starts_with(start));
     if !known {
         node.mistake("expected a URL that begins with http:// or https://");
     }
-    Some(url)
 }
 
 fn argv(node: &Node<'_>) -> Option<Vec<String>> {
@@ -78,23 +85,40 @@ const OURS: &[&str] = &[
 fn headers(node: &Node<'_>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     for member in node.map("an object of headers").unwrap_or_default() {
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if member.key.is_empty() || !member.key.chars().all(token) {
-            node.report.mistake(member.at, format!("`{}` cannot be the name of a header", member.key));
-        } else if OURS.contains(&member.key.to_ascii_lowercase().as_str()) {
+        if is_ours(member.key) {
             node.report.mistake(member.at, format!("the header `{}` is set by the protocol; take it out", member.key));
         }
         let Some(value) = member.node.template() else { continue };
-        if value.contains(['\r', '\n']) {
-            member.node.mistake("it holds a line end, which no header can carry");
-        }
-        let secret = crate::secret::looks_secret(member.key) || member.key.eq_ignore_ascii_case("authorization");
-        if secret && !value.is_empty() && !value.contains("${") {
-            node.report.secret(member.node.at(), member.key);
-        }
-        headers.push((member.key.to_owned(), value));
+        headers.push(header(&member, value));
     }
     headers
+}
+
+/// Whether a header is one that only we can set.
+pub(super) fn is_ours(header: &str) -> bool {
+    OURS.contains(&header.to_ascii_lowercase().as_str())
+}
+
+/// A header of a file. Says what no header can be.
+pub(super) fn header(member: &Member<'_>, value: String) -> (String, String) {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let report = member.node.report;
+    if member.key.is_empty() || !member.key.chars().all(token) {
+        report.mistake(member.at, format!("`{}` cannot be the name of a header", member.key));
+    }
+    if value.contains(['\r', '\n']) {
+        member.node.mistake("it holds a line end, which no header can carry");
+    }
+    let secret = crate::secret::looks_secret(member.key) || member.key.eq_ignore_ascii_case("authorization");
+    if secret && is_literal(&value) {
+        report.secret(member.node.at(), member.key);
+    }
+    (member.key.to_owned(), value)
+}
+
+/// Whether a value stands in the file itself.
+fn is_literal(value: &str) -> bool {
+    !value.is_empty() && template::references(value).is_empty()
 }
 
 /// `None` without a usable mode. Every key is asked for in any case.
@@ -122,7 +146,7 @@ pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
 }
 
 fn mode(node: &Node<'_>) -> Option<ShellMode> {
-    if let Value::Object(_) = node.value {
+    if node.value.is_object() {
         node.mistake("patterns are not there yet in this version; use \"unrestricted\" or leave the entry out");
         return None;
     }
@@ -130,10 +154,10 @@ fn mode(node: &Node<'_>) -> Option<ShellMode> {
 }
 
 fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
-    match node.value {
-        Value::BooleanLit(flag) if flag.value => Some(InheritEnv::All),
-        Value::BooleanLit(_) => Some(InheritEnv::Curated),
-        Value::Array(_) => node.texts().map(InheritEnv::Matching),
+    match node.value.data {
+        Data::Flag(true) => Some(InheritEnv::All),
+        Data::Flag(false) => Some(InheritEnv::Curated),
+        Data::List(_) => node.texts().map(InheritEnv::Matching),
         _ => {
             node.mistake("expected true, false, or a list of names such as [\"PG*\"]");
             None
@@ -144,16 +168,26 @@ fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
 fn env(node: &Node<'_>) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for member in node.map("an object of variables").unwrap_or_default() {
-        if member.key.is_empty() || member.key.contains(['=', '\0']) {
-            node.report.mistake(member.at, format!("`{}` cannot be the name of a variable", member.key));
-        }
+        check_variable(&member);
         let Some(value) = member.node.template() else { continue };
-        if crate::secret::looks_secret(member.key) && !value.is_empty() && !value.contains("${") {
-            node.report.secret(member.node.at(), member.key);
-        }
-        variables.push((member.key.to_owned(), value));
+        variables.push(variable(&member, value));
     }
     variables
+}
+
+/// Says when a key can be no variable.
+pub(super) fn check_variable(member: &Member<'_>) {
+    if member.key.is_empty() || member.key.contains(['=', '\0']) {
+        member.node.report.mistake(member.at, format!("`{}` cannot be the name of a variable", member.key));
+    }
+}
+
+/// A variable of a file.
+pub(super) fn variable(member: &Member<'_>, value: String) -> (String, String) {
+    if crate::secret::looks_secret(member.key) && is_literal(&value) {
+        member.node.report.secret(member.node.at(), member.key);
+    }
+    (member.key.to_owned(), value)
 }
 
 #[cfg(test)]
@@ -161,7 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::{EntryKind, Restart, file::parse},
+        super::{EntryKind, HttpTransport, Restart, file::parse},
         *,
     };
 
@@ -186,6 +220,8 @@ mod tests {
             command: "${userHome}/x".into(),
             args: vec!["a".into(), "${B:-c}".into()],
             env: vec![("D".into(), "$${e}".into())],
+            env_file: None,
+            unset: Vec::new(),
             cwd: Some("/f".into()),
             inherit_env: InheritEnv::Matching(vec!["PG*".into()]),
             connect_timeout: Some(Duration::from_millis(1500)),
@@ -206,6 +242,52 @@ mod tests {
         );
         let all = StdioConfig { inherit_env: InheritEnv::All, ..expected };
         assert_eq!(kind(r#"{ "command": "x", "args": ["y"], "inheritEnv": true }"#), EntryKind::Stdio(all));
+    }
+
+    #[test]
+    fn every_key_of_an_http_entry_is_read() {
+        let read = kind(
+            r#"{ "type": "sse", "url": "${BASE}/sse", "headers": { "Authorization": "Bearer ${env:T}" },
+                 "headersHelper": ["get", "${userHome}"], "connectTimeout": 1500, "callTimeout": "30s",
+                 "maxCallTime": "1h", "maxMessage": 2048, "restart": "never" }"#,
+        );
+        let expected = HttpConfig {
+            url: "${BASE}/sse".into(),
+            headers: vec![("Authorization".into(), "Bearer ${env:T}".into())],
+            headers_helper: Some(vec!["get".into(), "${userHome}".into()]),
+            transport: HttpTransport::Sse,
+            connect_timeout: Some(Duration::from_millis(1500)),
+            call_timeout: Duration::from_secs(30),
+            max_call_time: Duration::from_secs(3600),
+            max_message: 2048,
+            restart: Restart::Never,
+        };
+        assert_eq!(read, EntryKind::Http(expected));
+    }
+
+    #[test]
+    fn what_no_request_could_carry_is_refused() {
+        assert_eq!(
+            mistakes(
+                r#"{ "url": "ftp://x", "headers": { "A b": "c", "HOST": "d", "E": "f\ng" }, "headersHelper": [] }"#
+            ),
+            [
+                "`url`: expected a URL that begins with http:// or https://",
+                "`A b` cannot be the name of a header",
+                "the header `HOST` is set by the protocol; take it out",
+                "`headers.E`: it holds a line end, which no header can carry",
+                "`headersHelper`: it needs at least a program",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_for_windows_loses_its_shell_elsewhere() {
+        let expected = StdioConfig::new(if cfg!(windows) { "cmd" } else { "npx" }, ["-y", "x"]);
+        let EntryKind::Stdio(read) = kind(r#"{ "command": "cmd", "args": ["/c", "npx", "-y", "x"] }"#) else {
+            panic!("no stdio entry");
+        };
+        assert_eq!((read.command, read.args.ends_with(&expected.args)), (expected.command, true));
     }
 
     #[test]

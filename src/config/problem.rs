@@ -43,6 +43,7 @@ enum Grade {
     Mistake,
     Warning,
     Secret,
+    Unused,
 }
 
 impl<'a> Report<'a> {
@@ -61,6 +62,11 @@ impl<'a> Report<'a> {
     /// Notes a secret that stands in the text itself; whether that matters depends on who may read the file.
     pub(super) fn secret(&self, at: usize, name: &str) {
         self.add(Grade::Secret, at, name.to_owned());
+    }
+
+    /// Notes what another program's file holds and we do not use.
+    pub(super) fn unused(&self, at: usize, message: impl Into<String>) {
+        self.add(Grade::Unused, at, message.into());
     }
 
     fn add(&self, grade: Grade, at: usize, message: String) {
@@ -86,7 +92,12 @@ impl<'a> Report<'a> {
                 })
                 .collect()
         };
-        Findings { mistakes: of(Grade::Mistake), warnings: of(Grade::Warning), secrets: of(Grade::Secret) }
+        Findings {
+            mistakes: of(Grade::Mistake),
+            warnings: of(Grade::Warning),
+            secrets: of(Grade::Secret),
+            unused: of(Grade::Unused),
+        }
     }
 }
 
@@ -96,11 +107,12 @@ pub(super) struct Findings {
     pub(super) warnings: Vec<Problem>,
     /// The message of each is the name of the variable.
     pub(super) secrets: Vec<Problem>,
+    pub(super) unused: Vec<Problem>,
 }
 
 /// Line and column in characters of a byte offset, both from 1.
 pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..at];
+    let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }

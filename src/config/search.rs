@@ -8,7 +8,8 @@ use std::{
 };
 
 use super::{
-    ComputerConfig, document,
+    ComputerConfig, Dialect,
+    dialect::{self, Setting},
     file::{DEFAULT, LoadError, Loaded, NAME, parse},
     ownership::Access,
     problem::{self, Problem},
@@ -18,6 +19,8 @@ use super::{
 /// Where a configuration is looked for.
 pub(super) struct Search {
     pub(super) named: Option<PathBuf>,
+    /// Whose the named file is; its path tells when it is not given.
+    pub(super) dialect: Option<Dialect>,
     pub(super) directory: PathBuf,
     pub(super) config_home: Option<PathBuf>,
     pub(super) trusted: Option<Store>,
@@ -27,14 +30,19 @@ impl Search {
     pub(super) fn load(&self) -> Result<Loaded, LoadError> {
         if let Some(path) = &self.named {
             let file = Found::open(path, &self.directory)?.ok_or_else(|| LoadError::NotFound { path: path.clone() })?;
-            let may_run_commands = file.access.is_ours();
-            let mut loaded = self.read(file)?;
+            let dialect = self.dialect.unwrap_or_else(|| Dialect::of_path(&file.path));
+            // What other programs write was not written for `${cmd:…}`.
+            let may_run_commands = dialect == Dialect::Computer && file.access.is_ours();
+            let mut loaded = self.read(file, dialect)?;
             loaded.config.may_run_commands = may_run_commands;
             return Ok(loaded);
         }
+        if let Some(dialect) = self.dialect {
+            return Err(LoadError::NoFile { dialect });
+        }
         let mut passed_over = Vec::new();
         let mut loaded = match self.first_file(&mut passed_over)? {
-            Some(file) => self.read(file)?,
+            Some(file) => self.read(file, Dialect::Computer)?,
             None => self.built_in()?,
         };
         loaded.warnings.splice(0..0, passed_over);
@@ -62,15 +70,17 @@ impl Search {
         self.trusted.as_ref().is_some_and(|store| store.holds(&file.path, &file.content))
     }
 
-    fn read(&self, file: Found) -> Result<Loaded, LoadError> {
+    fn read(&self, file: Found, dialect: Dialect) -> Result<Loaded, LoadError> {
         let name = file.named.display().to_string();
         if let Some(reason) = file.access.danger() {
             return Err(LoadError::Unsafe { path: file.named, reason });
         }
         let text = std::str::from_utf8(&file.content).map_err(|error| not_utf8(&file.content, &name, error))?;
-        let (mut config, mut found) = document::read(text, &name);
+        let lies_in = file.path.parent().unwrap_or(&self.directory).to_owned();
+        let setting = Setting { directory: lies_in, workspace: self.directory.clone() };
+        let (mut config, mut found) = dialect::read(text, &name, (dialect, &setting));
         if !found.mistakes.is_empty() {
-            return Err(LoadError::Problems(found.mistakes));
+            return Err(LoadError::Problems(hinted(found.mistakes, &file.path, dialect)));
         }
         if file.access.is_group_writable() {
             found
@@ -78,25 +88,37 @@ impl Search {
                 .push(Problem::of_file(&name, "your group can write it, and it decides what runs; `chmod g-w` it"));
         }
         if file.access.is_readable_by_others() {
-            found.warnings.extend(found.secrets.into_iter().map(exposed));
+            found.warnings.extend(found.secrets.into_iter().map(|secret| exposed(secret, dialect)));
         }
         config.workspace = Some(self.directory.clone());
-        Ok(Loaded { config, path: Some(file.path), warnings: found.warnings })
+        Ok(Loaded { config, path: Some(file.path), dialect, warnings: found.warnings, unused: found.unused })
     }
 
     fn built_in(&self) -> Result<Loaded, LoadError> {
         let (config, warnings) = parse(DEFAULT, "built-in default").map_err(LoadError::Problems)?;
         let config = ComputerConfig { workspace: Some(self.directory.clone()), ..config };
-        Ok(Loaded { config, path: None, warnings })
+        Ok(Loaded { config, path: None, dialect: Dialect::Computer, warnings, unused: Vec::new() })
     }
 }
 
-fn exposed(secret: Problem) -> Problem {
-    let message = format!(
-        "`{}` looks like a secret, and other users can read this file; `chmod 600` it, or write `${{env:…}}` or `${{file:…}}`",
-        secret.message
-    );
+fn exposed(secret: Problem, dialect: Dialect) -> Problem {
+    let cure = match dialect {
+        Dialect::Computer => "`chmod 600` it, or write `${env:…}` or `${file:…}`",
+        _ => "`chmod 600` it",
+    };
+    let message = format!("`{}` looks like a secret, and other users can read this file; {cure}", secret.message);
     Problem { message, ..secret }
+}
+
+/// A file in a syntax that is not ours is most likely no file of ours.
+fn hinted(mut mistakes: Vec<Problem>, path: &Path, dialect: Dialect) -> Vec<Problem> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if dialect == Dialect::Computer && matches!(ending, "toml" | "yaml" | "yml") {
+        for mistake in &mut mistakes {
+            mistake.message.push_str("; if it is the file of another program, say whose by `--dialect`");
+        }
+    }
+    mistakes
 }
 
 fn not_utf8(content: &[u8], name: &str, error: Utf8Error) -> LoadError {
@@ -172,6 +194,7 @@ mod tests {
         fn load(&self, named: Option<&Path>) -> Result<Loaded, LoadError> {
             Search {
                 named: named.map(Path::to_owned),
+                dialect: None,
                 directory: self.path("work"),
                 config_home: Some(self.path("home")),
                 trusted: Some(self.store()),
@@ -205,6 +228,38 @@ mod tests {
         assert_eq!(loaded.config.name_limit, 40);
         assert!(loaded.config.may_run_commands);
         assert_eq!(loaded.path, Some(world.path("work/named.json")));
+    }
+
+    #[test]
+    fn the_file_of_another_program_is_told_from_its_place_and_may_not_run_commands() {
+        let world = World::new();
+        fs::create_dir(world.path("work/.cursor")).unwrap();
+        let text = r#"{ "mcpServers": { "a": { "command": "x", "env": { "API_KEY": "abc" }, "colour": 1 } } }"#;
+        world.write("work/.cursor/mcp.json", text, 0o644);
+        let loaded = world.load(Some(Path::new(".cursor/mcp.json"))).unwrap();
+        assert_eq!((loaded.dialect, loaded.config.may_run_commands), (Dialect::Cursor, false));
+        assert_eq!(loaded.unused[0].to_string(), ".cursor/mcp.json:1:71: `mcpServers.a.colour` is not used");
+        let said = "`API_KEY` looks like a secret, and other users can read this file; `chmod 600` it";
+        assert_eq!(loaded.warnings[0].message, said);
+    }
+
+    #[test]
+    fn a_named_dialect_wins_over_the_place_and_needs_a_file() {
+        let world = World::new();
+        world.write("work/mine.toml", "[mcp_servers.a]\ncommand = 'x'\n", 0o600);
+        let search = |named: Option<&str>| Search {
+            named: named.map(PathBuf::from),
+            dialect: Some(Dialect::Codex),
+            directory: world.path("work"),
+            config_home: None,
+            trusted: None,
+        };
+        let loaded = search(Some("mine.toml")).load().unwrap();
+        assert_eq!((loaded.dialect, loaded.config.entries.len()), (Dialect::Codex, 1));
+        let error = search(None).load().unwrap_err().to_string();
+        assert!(error.starts_with("`--dialect codex` says whose a file is, and no file was named"), "{error}");
+        let error = world.load(Some(Path::new("mine.toml"))).unwrap_err().to_string();
+        assert!(error.ends_with("; if it is the file of another program, say whose by `--dialect`"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::Recipe;
+use super::{Recipe, env_file};
 use crate::{
     config::{
         ShellConfig,
@@ -131,6 +131,11 @@ impl<'a> Filler<'a> {
                 Ok(value)
             }
             Reference::Command(command) => Ok(printed.get(command).cloned().unwrap_or_default()),
+            Reference::Input(id) => {
+                let value = self.input(id)?;
+                self.secrets.push(value.clone());
+                Ok(value)
+            }
             Reference::WorkspaceFolder => Ok(self.recipe.workspace.to_string_lossy().into_owned()),
             Reference::UserHome => environment::home()
                 .map(|home| home.to_string_lossy().into_owned())
@@ -141,6 +146,27 @@ impl<'a> Filler<'a> {
     /// The daemon's own variables first: whoever starts it means what he sets.
     fn variable(&self, name: &str) -> Option<String> {
         environment::var(name).or_else(|| self.login.get(name).map(str::to_owned))
+    }
+
+    /// What VS Code would ask for: the variable of that name, as it is or as variables are written.
+    fn input(&self, id: &str) -> Result<String> {
+        let name = input_variable(id);
+        self.variable(id).or_else(|| self.variable(&name)).ok_or_else(|| Error::NeedsInput {
+            input: id.to_owned(),
+            cure: format!("set the environment variable {name}"),
+        })
+    }
+
+    /// The variables of a file, those that look like secrets kept as such.
+    pub(super) fn env_file(&mut self, path: &str) -> Result<Vec<(String, String)>> {
+        let path = self.path(path);
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::Template {
+            reference: "envFile".to_owned(),
+            reason: format!("{} cannot be read ({error})", path.display()),
+        })?;
+        let variables = env_file::read(&text);
+        self.secrets.extend(variables.iter().filter(|(name, _)| looks_secret(name)).map(|(_, value)| value.clone()));
+        Ok(variables)
     }
 
     async fn run(&self, command: &str) -> Result<String> {
@@ -162,6 +188,11 @@ impl<'a> Filler<'a> {
         let value = value.trim_end_matches(['\r', '\n']);
         if value.is_empty() { Err(failed("it printed nothing".into())) } else { Ok(value.to_owned()) }
     }
+}
+
+/// The name of the variable that stands in for an input.
+pub(super) fn input_variable(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 fn unset(name: &str, reference: &str) -> Error {

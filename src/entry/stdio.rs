@@ -87,10 +87,16 @@ impl Prepared {
         let cwd = filler.directory(config.cwd.as_ref(), &config.command).await?;
         let command = filler.text(&config.command).await?;
         let args = filler.texts(&config.args).await?;
-        let own = filler.variables(&config.env).await?;
+        let mut own = filler.variables(&config.env).await?;
+        if let Some(file) = &config.env_file {
+            let file = filler.text(file).await?;
+            let further = filler.env_file(&file)?;
+            own.splice(0..0, further.into_iter().filter(|(name, _)| config.env.iter().all(|(set, _)| set != name)));
+        }
         let mut env = environment::curated(&filler.login, &config.inherit_env);
         env.retain(|(name, _)| own.iter().all(|(set, _)| set != name));
         env.extend(own);
+        env.retain(|(name, _)| !config.unset.contains(name));
         // A PATH that the entry sets is meant for finding its program too.
         let set = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| environment::split_path(path));
         let path = set.unwrap_or_else(|| environment::search_path(&filler.login));

@@ -70,7 +70,8 @@ mod tests {
             let delay = policy.delay(failures).as_secs_f64();
             assert!((seconds * 0.9..=seconds * 1.1).contains(&delay), "{failures}: {delay}");
         }
-        assert!(policy.delay(40) <= policy.longest);
+        assert!(policy.delay(7) <= policy.longest);
+        assert_eq!(policy.delay(8), policy.rarely);
         let delays: std::collections::HashSet<_> = (0..20).map(|_| policy.delay(3)).collect();
         assert!(delays.len() > 1);
     }

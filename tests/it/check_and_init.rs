@@ -100,6 +100,17 @@ fn check_prints_what_would_run_and_starts_nothing() {
 }
 
 #[test]
+fn check_says_where_an_http_entry_is_and_what_is_sent_there() {
+    let headers = json!({ "Authorization": "Bearer ${TRACKER_TOKEN:-none}" });
+    let entry = json!({ "url": "https://mcp.example.com/mcp", "headers": headers });
+    let report = Scratch::entries(json!({ "tracker": entry })).run(["check", "--json"]).ok().json();
+    let entry = &report["entries"][0];
+    assert_eq!((&entry["kind"], &entry["url"]), (&json!("http"), &json!("https://mcp.example.com/mcp")), "{entry}");
+    assert_eq!(entry["variables"], json!(["Authorization"]), "{entry}");
+    assert_eq!((&report["dialect"], &report["unused"]), (&json!("computer"), &json!([])), "{report}");
+}
+
+#[test]
 fn check_says_which_command_would_not_be_found() {
     let scratch = Scratch::entries(json!({ "gone": { "command": "no-such-program-3f" } }));
     let run = scratch.run(["check", "--json"]);
@@ -155,8 +166,6 @@ fn keys_of_abilities_that_are_not_built_yet_are_refused_as_such() {
     }
     let said = problem(&json!({ "mcpServers": {}, "serve": { "toolMode": "search" } }));
     assert!(said.contains("toolMode") && said.contains("yet"), "{said}");
-    let said = problem(&json!({ "mcpServers": { "h": { "url": "http://localhost:1/mcp" } } }));
-    assert!(said.contains("yet"), "{said}");
 }
 
 #[test]

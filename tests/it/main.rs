@@ -9,6 +9,7 @@ mod circumstances; // who starts it, what it is given to read and to write, when
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
 mod config_file; // where it is found, what it may hold, what is refused
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
+mod dialects; // files of other programs, loaded as they are
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
 mod house; // the walls of DESIGN.md
