@@ -10,7 +10,10 @@ mod provide;
 pub(crate) mod relay;
 mod status_tool;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, value::RawValue};
 use tokio::sync::broadcast;
@@ -79,6 +82,7 @@ struct Inner {
 struct Run {
     tasks: TaskTracker,
     stop: CancellationToken,
+    begun: Instant,
     _guard: Arc<DropGuard>,
 }
 
@@ -192,6 +196,11 @@ impl Computer {
 
     pub(crate) fn board(&self) -> &Arc<Board> {
         &self.inner.board
+    }
+
+    /// For how long it has been running.
+    pub(crate) fn age(&self) -> Duration {
+        self.run().map(|run| run.begun.elapsed()).unwrap_or_default()
     }
 
     fn run(&self) -> Option<Run> {

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -60,7 +60,7 @@ impl Computer {
             }
             let stop = CancellationToken::new();
             let guard = Arc::new(stop.clone().drop_guard());
-            *run = Some(Run { tasks: TaskTracker::new(), stop, _guard: guard });
+            *run = Some(Run { tasks: TaskTracker::new(), stop, begun: Instant::now(), _guard: guard });
         }
         if let Some(run) = self.run() {
             let board = self.inner.board.clone();

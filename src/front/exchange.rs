@@ -53,6 +53,9 @@ pub(super) fn begin(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
         return now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain)));
     }
     if let Some(kind) = Kind::listed_by(request.method) {
+        if peer.scope.lacks(kind) {
+            return unknown(request, &outlet);
+        }
         return list(peer, request, (kind, outlet));
     }
     match (request.method, request.era) {
@@ -155,9 +158,9 @@ fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet))
         let words = "unknown cursor: the whole list is one page";
         return now(&outlet, message::failure(request.id, INVALID_PARAMS, words));
     }
-    // Only the first list waits: later ones must not stand still because an entry is being brought back.
-    let first = peer.seen(kind).is_none();
-    let wait = if first { peer.scope.computer().config().serve.list_wait } else { Duration::ZERO };
+    // Lists wait only while the Computer is young: later they must not stand still for an entry that is brought back.
+    let computer = peer.scope.computer();
+    let wait = computer.config().serve.list_wait.saturating_sub(computer.age());
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
     tracked(peer, request.id, async move {
         peer_.scope.settled(wait).await;
@@ -298,7 +301,8 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
         Era::Legacy => {
             context.capabilities = peer.hello().map(|hello| hello.capabilities.clone());
             context.log_level = peer.level().map(Into::into);
-            context.log = Some(log(peer, &slot));
+            let client = peer.clone();
+            context.log = Some(log(&slot, move || client.level()));
             context.ask = Some(ask::legacy(peer, &outlet));
             let answer = sent(peer, request, (&members, context));
             let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
@@ -314,7 +318,7 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             let said = checked(request).unwrap_or_default();
             let (ask, questions) = ask::modern(peer, said.capabilities.clone());
             context.capabilities = said.capabilities;
-            context.log = said.logs.then(|| log(peer, &slot));
+            context.log = said.level.map(|level| log(&slot, move || Some(level.clone())));
             context.ask = Some(ask);
             context.input_required = true;
             let answer = sent(peer, request, (&members, context));
@@ -376,11 +380,11 @@ fn progress(slot: &Slot) -> Sink {
     })
 }
 
-/// Where the log messages of a call go.
-fn log(peer: &Arc<Peer>, slot: &Slot) -> Sink {
-    let (peer, slot) = (peer.clone(), slot.clone());
+/// Where the log messages of a call go, from a level on.
+fn log(slot: &Slot, level: impl Fn() -> Option<String> + Send + Sync + 'static) -> Sink {
+    let slot = slot.clone();
     Arc::new(move |params: &RawValue| {
-        if wants(peer.level().as_deref(), params) {
+        if wants(level().as_deref(), params) {
             slot.with(|to| {
                 if !to.outlet.is_crowded() {
                     to.outlet.tell(&message::notification("notifications/message", Some(params)));

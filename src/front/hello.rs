@@ -77,8 +77,8 @@ fn supported() -> Vec<&'static str> {
 pub(super) struct Meta {
     /// What the client can be asked for.
     pub(super) capabilities: Option<Arc<RawValue>>,
-    /// Whether it wants log messages of this request.
-    pub(super) logs: bool,
+    /// From which level on it wants log messages of this request; none when it does not say.
+    pub(super) level: Option<String>,
 }
 
 /// Whether a request called `initialize` is meant as a handshake: the new generation knows no such method.
@@ -121,6 +121,6 @@ pub(super) fn meta(params: Option<&RawValue>) -> Result<Meta, Refusal> {
     };
     Ok(Meta {
         capabilities: Some(capabilities.to_owned().into()),
-        logs: meta.get("io.modelcontextprotocol/logLevel").is_some(),
+        level: meta.text("io.modelcontextprotocol/logLevel"),
     })
 }

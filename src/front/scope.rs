@@ -179,6 +179,13 @@ impl Scope {
         RawValue::from_string(carried.to_string()).unwrap_or_default()
     }
 
+    /// Whether the only entry is known to have nothing of a kind.
+    pub(super) fn lacks(&self, kind: Kind) -> bool {
+        let known = self.entry.as_ref().and_then(|_| self.face()?.capabilities());
+        let known = known.as_deref().and_then(RawObject::parse);
+        known.is_some_and(|capabilities| capabilities.get(kind.capability()).is_none())
+    }
+
     /// The extensions of the protocol that any entry speaks: what we do not know we pass on.
     fn extensions(&self) -> Value {
         let mut all = serde_json::Map::new();
