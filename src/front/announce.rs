@@ -98,7 +98,7 @@ impl Announcer {
             let version = self.peer.scope.version(kind);
             // Nobody needs to hear of what was there when he first listed.
             if self.peer.seen(kind).is_some_and(|seen| seen != version) {
-                self.peer.see(kind, version);
+                self.peer.tell(kind, version);
                 messages.push(message::list_changed(kind.capability(), None));
             }
         }

@@ -164,7 +164,7 @@ fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet))
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
     tracked(peer, request.id, async move {
         peer_.scope.settled(wait).await;
-        peer_.see(kind, peer_.scope.version(kind));
+        peer_.list(kind, peer_.scope.version(kind));
         outlet.answer(message::list(&id, (kind.member(), &peer_.scope.definitions(kind)), era)).await;
     })
 }

@@ -36,7 +36,7 @@ pub(super) struct Peer {
     initialized: AtomicBool,
     /// From which level on it wants to see log messages.
     level: Mutex<Option<String>>,
-    /// Which version of each kind it has seen last.
+    /// Which version of each kind it has listed first or been told of last.
     seen: Mutex<HashMap<&'static str, u64>>,
     subscribed: Mutex<HashMap<String, Way>>,
     /// Our questions to it that it has not answered.
@@ -113,12 +113,17 @@ impl Peer {
         *lock(&self.level) = Some(level.to_owned());
     }
 
-    /// Notes that it has seen what there is of a kind, and returns the version that it had seen before.
-    pub(super) fn see(&self, kind: Kind, version: u64) -> Option<u64> {
-        lock(&self.seen).insert(kind.capability(), version)
+    /// Notes that it has listed a kind; what it hears of from then on is what changes after that.
+    pub(super) fn list(&self, kind: Kind, version: u64) {
+        lock(&self.seen).entry(kind.capability()).or_insert(version);
     }
 
-    /// The version of a kind that it has seen last.
+    /// Notes that it is told of a version of a kind.
+    pub(super) fn tell(&self, kind: Kind, version: u64) {
+        lock(&self.seen).insert(kind.capability(), version);
+    }
+
+    /// The version of a kind that it has listed first or been told of last.
     pub(super) fn seen(&self, kind: Kind) -> Option<u64> {
         lock(&self.seen).get(kind.capability()).copied()
     }
