@@ -6,14 +6,17 @@
 //! ```text
 //! cargo bench --bench host             the library, in this process
 //! cargo bench --bench host -- front    the program, from outside
+//! cargo bench --bench host -- http     the program over HTTP
 //! ```
 //!
 //! `--quick` does less of it; `--workers N` gives the library a runtime of N threads, 0 for one on the caller's own
-//! thread. `COMPUTER` is another build of the program to measure, `MCPBENCH` an outside client to measure it with too.
+//! thread. `COMPUTER` is another build of the program to measure, `MCPBENCH` an outside client to measure it with too, and
+//! `MCP_HUB` the script of another host to measure beside it.
 
 mod bare;
 mod calls;
 mod front;
+mod http;
 mod idle;
 mod outside;
 mod places;
@@ -53,6 +56,8 @@ fn main() -> io::Result<()> {
         front::starts(plan)
     } else if is_given("front-calls") {
         front::calls(plan)
+    } else if is_given("http") {
+        http::calls(plan)
     } else if is_given("calls") {
         calls::measure(plan)
     } else if is_given("one-cold-start") {
