@@ -103,7 +103,7 @@ impl Client {
             "mcpServers": { NAMESPACE: { "url": url } },
             // What the suites compare is what the server says, not what model providers like.
             "schemaProfile": "none",
-            "serve": { "unattended": "defaults", "nameLimit": 128 },
+            "serve": { "unattended": "defaults", "nameLimit": 128, "listWait": "1m" },
         });
         fs::write(&config, content.to_string()).unwrap();
         let mut child = Command::new(program())
