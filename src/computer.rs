@@ -1,5 +1,6 @@
 //! The machine: entries, started and kept, and their tools.
 
+mod apply;
 mod board;
 mod control;
 pub(crate) mod dispatch;
@@ -8,6 +9,7 @@ mod health;
 mod plan;
 mod provide;
 pub(crate) mod relay;
+mod reload;
 mod status_tool;
 
 use std::{
@@ -16,13 +18,15 @@ use std::{
 };
 
 use serde_json::{Value, value::RawValue};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
+pub use apply::Applied;
 pub(crate) use board::Board;
+use board::Owner;
 pub(crate) use dispatch::Params;
 pub use event::{Event, Events};
 pub use health::{ComputerHealth, EnsureReady, EntryHealth, RetryDegraded};
@@ -30,10 +34,8 @@ pub use plan::EntryPlan;
 
 use crate::{
     config::{ComputerConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig},
-    environment,
     error::Result,
     provider::Changes,
-    registry::Rules,
     source::{Answer, CallContext, Waiting},
 };
 
@@ -66,7 +68,11 @@ pub struct Computer {
 
 struct Inner {
     board: Arc<Board>,
-    settings: ComputerConfig,
+    settings: Mutex<Arc<ComputerConfig>>,
+    /// Why the configuration as it is written now was not applied.
+    refused: Mutex<Vec<String>>,
+    /// The turn of whoever changes the configuration. Nobody else waits for it.
+    applying: Semaphore,
     /// The tasks of the current run; none before `start` and after `stop`.
     run: Mutex<Option<Run>>,
     /// The tasks of the run that was stopped last: whoever stops meanwhile waits for them too.
@@ -103,20 +109,15 @@ pub struct AddOptions {
 impl Computer {
     /// A Computer that is made of `config`. Does no I/O.
     pub fn new(config: ComputerConfig) -> Self {
-        let rules = Rules {
-            status_tools: config.status_tools,
-            profile: config.schema_profile,
-            name_limit: config.name_limit,
-            front_limit: config.serve.name_limit,
-        };
-        let workspace = config.workspace.clone().unwrap_or_else(environment::current_dir);
-        let board = Arc::new(Board::new(rules, workspace, &config));
+        let board = Arc::new(Board::new(&config));
         for (namespace, entry) in &config.entries {
-            board.register(namespace.clone(), entry.clone());
+            board.register(namespace, entry.clone(), Owner::Config);
         }
         let inner = Inner {
             board,
-            settings: config,
+            settings: Mutex::new(Arc::new(config)),
+            refused: Mutex::default(),
+            applying: Semaphore::new(1),
             run: Mutex::default(),
             ending: Mutex::default(),
             meter: Arc::default(),
@@ -189,9 +190,9 @@ impl Computer {
         Events::new(self.inner.board.events())
     }
 
-    /// What it was made of.
-    pub fn config(&self) -> &ComputerConfig {
-        &self.inner.settings
+    /// What it is made of: what it was made with, or what was applied last.
+    pub fn config(&self) -> Arc<ComputerConfig> {
+        self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn board(&self) -> &Arc<Board> {

@@ -14,8 +14,10 @@ mod problem;
 pub mod schema;
 mod search;
 pub mod template;
+mod texts;
 pub mod trust;
 mod value;
+pub mod watch;
 mod windows;
 
 use std::{fmt, path::PathBuf, time::Duration};

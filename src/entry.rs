@@ -1,5 +1,6 @@
 //! An entry as a unit: from its recipe to what stands behind its namespace.
 
+mod basis;
 mod command;
 mod env_file;
 mod fill;
@@ -12,6 +13,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+pub(crate) use basis::Basis;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,9 +31,10 @@ use crate::{
     supervisor::{Event, Live, Policy, Unit},
 };
 
-/// The recipe of an entry, and what was learnt from earlier starts.
+/// What an entry is started from, and what was learnt from earlier starts.
 pub(crate) struct Entry {
-    recipe: Recipe,
+    basis: Basis,
+    recipe: Arc<Recipe>,
     learnt: stdio::Learnt,
     reached: http::Learnt,
 }
@@ -70,27 +73,17 @@ pub(crate) struct Withheld(Arc<RwLock<BTreeSet<String>>>);
 impl Withheld {
     /// Adds what an entry takes secrets from.
     pub(crate) fn add(&self, config: &EntryConfig) {
-        let texts: Vec<&String> = match &config.kind {
-            EntryKind::Stdio(config) => {
-                config.args.iter().chain([&config.command]).chain(config.env.iter().map(|(_, value)| value)).collect()
-            }
-            EntryKind::Http(config) => {
-                let helper = config.headers_helper.iter().flatten();
-                config.headers.iter().map(|(_, value)| value).chain([&config.url]).chain(helper).collect()
-            }
-            EntryKind::Shell(config) => config.env.iter().map(|(_, value)| value).collect(),
-        };
-        let names =
-            texts.into_iter().flat_map(|text| template::references(text)).flat_map(|reference| match reference {
-                Reference::Env(name) => vec![name],
-                Reference::Variable { name, .. } if looks_secret(&name) => vec![name],
-                Reference::Input(id) => vec![fill::input_variable(&id), id],
-                Reference::Variable { .. }
-                | Reference::File(_)
-                | Reference::Command(_)
-                | Reference::WorkspaceFolder
-                | Reference::UserHome => Vec::new(),
-            });
+        let references = config.kind.texts().into_iter().flat_map(template::references);
+        let names = references.flat_map(|reference| match reference {
+            Reference::Env(name) => vec![name],
+            Reference::Variable { name, .. } if looks_secret(&name) => vec![name],
+            Reference::Input(id) => vec![fill::input_variable(&id), id],
+            Reference::Variable { .. }
+            | Reference::File(_)
+            | Reference::Command(_)
+            | Reference::WorkspaceFolder
+            | Reference::UserHome => Vec::new(),
+        });
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
     }
 
@@ -101,8 +94,18 @@ impl Withheld {
 }
 
 impl Entry {
-    pub(crate) fn new(recipe: Recipe) -> Self {
-        Self { recipe, learnt: stdio::Learnt::default(), reached: http::Learnt::default() }
+    pub(crate) fn new(basis: Basis) -> Self {
+        let recipe = basis.recipe();
+        Self { basis, recipe, learnt: stdio::Learnt::default(), reached: http::Learnt::default() }
+    }
+
+    /// Goes by the recipe that holds now.
+    async fn take_recipe(&mut self) {
+        let recipe = self.basis.for_a_start().await;
+        if !recipe.starts_the_same_as(&self.recipe) {
+            (self.learnt, self.reached) = (stdio::Learnt::default(), http::Learnt::default());
+        }
+        self.recipe = recipe;
     }
 }
 
@@ -129,6 +132,13 @@ impl Recipe {
         }
     }
 
+    /// Whether what would be started, or reached, is the same. How it is shown does not count.
+    pub(crate) fn starts_the_same_as(&self, other: &Self) -> bool {
+        self.config.kind == other.config.kind
+            && self.workspace == other.workspace
+            && self.may_run_commands == other.may_run_commands
+    }
+
     /// What a start would run or reach, without starting anything but `${cmd:…}` references.
     pub(crate) async fn resolve(&self) -> Result<Plan> {
         match &self.config.kind {
@@ -151,6 +161,7 @@ impl Unit for Entry {
     type Live = Running;
 
     async fn start(&mut self, cancel: CancellationToken) -> Result<Running> {
+        cancel.run_until_cancelled(self.take_recipe()).await.ok_or(crate::Error::Cancelled)?;
         match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
                 stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)

@@ -20,6 +20,7 @@
 //! | `environment` | the user's environment; the only reader of `std::env` |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
 //! | `source` | the one face of whatever stands behind a namespace |
+//! | `state` | what the daemon keeps on disk for itself |
 //! | `name`, `error`, `glob`, `raw`, `secret`, `shutdown` | leaves |
 //!
 //! The program's verbs are in `cli`, beside `main`, and use nothing but what is public here.
@@ -41,11 +42,13 @@ mod secret;
 mod shell;
 pub mod shutdown;
 mod source;
+pub mod state;
 mod supervisor;
 mod wire;
 
 pub use computer::{
-    AddOptions, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, RetryDegraded, Started,
+    AddOptions, Applied, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, RetryDegraded,
+    Started,
 };
 pub use config::{ComputerConfig, EntryConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig};
 pub use error::{Error, Result};

@@ -16,7 +16,7 @@ use tokio::{
 pub struct Shutdown {
     term: Signal,
     interrupt: Signal,
-    /// None when whoever started us wants it ignored, as `nohup` does.
+    /// None when it does not ask to leave: whoever started us wants it ignored, as `nohup` does, or it means a reload.
     hangup: Option<Signal>,
     last: Option<Instant>,
 }
@@ -53,12 +53,22 @@ impl Shutdown {
     /// # Errors
     /// The system refused.
     pub fn listen() -> io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
-            last: None,
-        })
+        let hangup = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+        Self::with(hangup)
+    }
+
+    /// The same for a daemon: a hangup asks it to read its configuration again, even if it was ignored before.
+    ///
+    /// # Errors
+    /// The system refused.
+    pub fn listen_and_reload() -> io::Result<(Self, Reload)> {
+        let reload = Reload { hangup: signal(SignalKind::hangup())?, last: None };
+        Ok((Self::with(None)?, reload))
+    }
+
+    fn with(hangup: Option<Signal>) -> io::Result<Self> {
+        let (term, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, interrupt, hangup, last: None })
     }
 
     /// Returns when this process is asked to leave, each time it is. Cancel safe.
@@ -79,6 +89,30 @@ impl Shutdown {
             self.last = Some(Instant::now());
             if !echo {
                 return cause;
+            }
+        }
+    }
+}
+
+/// The signal that asks this process to read its configuration again.
+#[derive(Debug)]
+pub struct Reload {
+    hangup: Signal,
+    last: Option<Instant>,
+}
+
+impl Reload {
+    /// Returns when a reload is asked for, each time it is. Cancel safe.
+    pub async fn requested(&mut self) {
+        loop {
+            if self.hangup.recv().await.is_none() {
+                // There is nothing more to come.
+                return std::future::pending().await;
+            }
+            let echo = self.last.is_some_and(|last| last.elapsed() < ECHO);
+            self.last = Some(Instant::now());
+            if !echo {
+                return;
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod mailbox;
 mod policy;
+mod renewal;
 mod run;
 mod state;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use mailbox::{Command, Mailbox};
 pub(crate) use policy::Policy;
+pub(crate) use renewal::{Next, Renewal};
 pub(crate) use state::{Reason, State, Status};
 
 use crate::{error::Result, shutdown::Grace};
@@ -107,7 +109,7 @@ pub(crate) fn supervise<U: Unit>(
     }));
     let end = End::new();
     let run = run::run(
-        run::Supervisor { unit, policy, commands: Mailbox::new(commands), publisher, end: end.clone() },
+        run::Supervisor { unit, policy, commands: Mailbox::new(commands), publisher, end: end.clone(), renewed: false },
         begin,
     );
     (Handle { mailbox, status, end }, run)
@@ -139,6 +141,12 @@ impl<F: Clone> Handle<F> {
         self.ask(Command::Stop).await;
     }
 
+    /// Ends what is there and goes by what the unit is made of now. What was asked is on its way when this returns; the
+    /// future is ready when a start that it led to has succeeded or failed.
+    pub(crate) fn renew(&self, renewal: Renewal) -> impl Future<Output = ()> + use<F> {
+        self.send(|done| Command::Renew(renewal, done))
+    }
+
     /// Makes the supervisor leave, with `grace` for the unit. Its task ends when nothing of the unit is left.
     ///
     /// Who asks again can only shorten the grace.
@@ -149,10 +157,17 @@ impl<F: Clone> Handle<F> {
     }
 
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<()>) -> Command) {
+        self.send(command).await;
+    }
+
+    fn send<C: FnOnce(oneshot::Sender<()>) -> Command>(&self, command: C) -> impl Future<Output = ()> + use<F, C> {
         let (done, answer) = oneshot::channel();
-        if self.mailbox.send(command(done)).is_ok() {
-            // A supervisor that left took the unit with it: what was asked has happened in its way.
-            let _ = answer.await;
+        let sent = self.mailbox.send(command(done));
+        async move {
+            if sent.is_ok() {
+                // A supervisor that left took the unit with it: what was asked has happened in its way.
+                let _ = answer.await;
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{future::Future, io::IsTerminal, time::Instant};
 
 use mcp_computer::{
     Computer, ComputerConfig, Event, Events,
-    config::{self, LoadError},
+    config::{self, LoadError, Loaded},
     shutdown::Shutdown,
 };
 
@@ -12,6 +12,11 @@ use super::{ConfigArg, Usage, paint, say};
 
 /// Reads the config, and says what is odd about it.
 pub(super) fn load(arg: &ConfigArg) -> anyhow::Result<ComputerConfig> {
+    find(arg).map(|loaded| loaded.config)
+}
+
+/// The same, with where it was found.
+pub(super) fn find(arg: &ConfigArg) -> anyhow::Result<Loaded> {
     let loaded = config::file::load_as(arg.config.as_deref(), arg.dialect).map_err(|error| match error {
         LoadError::Problems(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -23,7 +28,7 @@ pub(super) fn load(arg: &ConfigArg) -> anyhow::Result<ComputerConfig> {
     for warning in &loaded.warnings {
         say(&paint::plain(&format!("warning: {warning}")));
     }
-    Ok(loaded.config)
+    Ok(loaded)
 }
 
 /// Starts a Computer, does something with it, and leaves nothing of it behind, whatever happens.

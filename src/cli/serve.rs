@@ -4,9 +4,12 @@ use std::{io::IsTerminal, time::Duration};
 
 use mcp_computer::{
     Computer,
+    config::watch::Origin,
     front::stdio::{self, Over},
-    shutdown::Shutdown,
+    guard,
+    shutdown::{Reload, Shutdown},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{ConfigArg, Usage, machine};
 
@@ -31,15 +34,22 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
             "say how to serve: `computer serve --stdio`, which is what an MCP client runs as its server's command";
         return Err(Usage::because(hint));
     }
-    let config = machine::load(&args.config)?;
-    let mut shutdown = Shutdown::listen()?;
-    let computer = Computer::new(config);
+    let loaded = machine::find(&args.config)?;
+    let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
+    let (mut shutdown, reload) = signals(&args)?;
+    let computer = Computer::new(loaded.config);
     computer.begin();
+    let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));
     let mut code = 0;
     let asked = async {
         code = shutdown.requested().await.exit_status();
     };
     let over = stdio::serve(&computer, asked).await?;
+    // Whoever leaves does not change any more.
+    leaving.cancel();
+    tasks.close();
+    tasks.wait().await;
     let grace = match over {
         Over::ClientLeft => CLIENT_LEFT,
         Over::Asked => ASKED,
@@ -53,4 +63,37 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         Over::ClientLeft => 0,
         Over::Asked => code,
     })
+}
+
+/// Listens to signals. A terminal that goes takes along what it started; a client's server leaves with it too. For
+/// whatever else runs on its own, a hangup is how a daemon is asked to read its config again.
+fn signals(args: &Args) -> std::io::Result<(Shutdown, Option<Reload>)> {
+    if args.stdio || guard::started_from_terminal() {
+        return Ok((Shutdown::listen()?, None));
+    }
+    let (shutdown, reload) = Shutdown::listen_and_reload()?;
+    Ok((shutdown, Some(reload)))
+}
+
+/// Goes by the config as it is written, and as it is asked to read it again. Never returns.
+async fn keep_up(computer: Computer, origin: Option<Origin>, mut reload: Option<Reload>) {
+    let asked = async {
+        let Some(reload) = &mut reload else { return std::future::pending().await };
+        loop {
+            reload.requested().await;
+            match &origin {
+                // What is wrong with it has been said.
+                Some(origin) => drop(computer.reload(origin).await),
+                // No file, but it may refer to values that have changed.
+                None => drop(computer.apply(computer.config().as_ref().clone()).await),
+            }
+        }
+    };
+    let followed = async {
+        match &origin {
+            Some(origin) => computer.follow(origin).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::join!(asked, followed);
 }

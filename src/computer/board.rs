@@ -19,7 +19,8 @@ use super::{
 use crate::{
     config::{ComputerConfig, EntryConfig, ToolFilter, Unattended},
     connection::Subscribed,
-    entry::{Recipe, Withheld},
+    entry::{Basis, Recipe, Withheld},
+    environment,
     name::Namespace,
     registry::{Member, Registry, Rules},
     source::{Face, Notice, Notices},
@@ -28,11 +29,7 @@ use crate::{
 
 /// The entries, and the tools that they show.
 pub(crate) struct Board {
-    rules: Rules,
-    workspace: PathBuf,
-    may_run_commands: bool,
     withheld: Withheld,
-    unattended: Unattended,
     notices: Notices,
     pub(super) levels: Levels,
     tasks: Tasks,
@@ -43,19 +40,50 @@ pub(crate) struct Board {
     events: broadcast::Sender<Event>,
     dirty: Notify,
     /// Held while a registry is built and published: an older one must not come last.
-    publishing: Mutex<()>,
+    publishing: Mutex<Told>,
 }
 
-#[derive(Default)]
-struct Slots {
-    by_name: BTreeMap<Namespace, Slot>,
+/// What was announced.
+struct Told {
+    registry: Arc<Registry>,
+    /// How many want nothing to be announced until they are done.
+    quiet: usize,
+}
+
+/// While it is there, changes of the tools hold but are not announced; afterwards they are, all at once.
+pub(super) struct Quiet<'a>(&'a Board);
+
+/// The entries, and what holds for all of them.
+pub(super) struct Slots {
+    pub(super) by_name: BTreeMap<Namespace, Slot>,
     /// The order in which they were registered, which is the order in which people see them.
-    order: Vec<Namespace>,
+    pub(super) order: Vec<Namespace>,
+    pub(super) ground: Ground,
+}
+
+/// What a configuration says of no entry in particular.
+pub(super) struct Ground {
+    rules: Rules,
+    workspace: PathBuf,
+    may_run_commands: bool,
+    unattended: Unattended,
+}
+
+/// Who wants an entry to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The configuration.
+    Config,
+    /// Whoever added it while the Computer was there.
+    Hand,
 }
 
 /// A registered entry.
 pub(super) struct Slot {
+    pub(super) owner: Owner,
     pub(super) recipe: Arc<Recipe>,
+    /// The same recipe, as the entry finds it at its next start.
+    pub(super) basis: Basis,
     pub(super) filter: Arc<ToolFilter>,
     pub(super) deferred: bool,
     /// Its supervisor, while the Computer runs.
@@ -75,55 +103,62 @@ const NOTICES: usize = 1024;
 const COALESCE: Duration = Duration::from_millis(50);
 
 impl Board {
-    pub(super) fn new(rules: Rules, workspace: PathBuf, config: &ComputerConfig) -> Self {
+    pub(super) fn new(config: &ComputerConfig) -> Self {
+        let nothing = Arc::new(Registry::empty());
+        let slots = Slots { by_name: BTreeMap::new(), order: Vec::new(), ground: Ground::of(config) };
         Self {
-            rules,
-            workspace,
-            may_run_commands: config.may_run_commands,
             withheld: Withheld::default(),
-            unattended: config.serve.unattended,
             notices: broadcast::Sender::new(NOTICES),
             levels: Levels::default(),
             tasks: Tasks::default(),
-            slots: Mutex::default(),
-            registry: watch::Sender::new(Arc::new(Registry::empty())),
+            slots: Mutex::new(slots),
+            registry: watch::Sender::new(nothing.clone()),
             generation: watch::Sender::new(0),
             events: event_channel(),
             dirty: Notify::new(),
-            publishing: Mutex::default(),
+            publishing: Mutex::new(Told { registry: nothing, quiet: 0 }),
         }
     }
 
     /// Puts an entry on the board; false when the namespace is taken.
-    pub(super) fn register(&self, namespace: Namespace, config: EntryConfig) -> bool {
-        let mut slots = self.slots();
-        if slots.by_name.contains_key(&namespace) {
-            return false;
-        }
+    pub(super) fn register(&self, namespace: &Namespace, config: EntryConfig, owner: Owner) -> bool {
+        self.change(|slots| {
+            let free = !slots.by_name.contains_key(namespace);
+            if free {
+                slots.put(self.make_recipe(&slots.ground, namespace, config), owner);
+            }
+            free
+        })
+    }
+
+    /// The recipe of an entry, as it is made now.
+    pub(super) fn make_recipe(&self, ground: &Ground, namespace: &Namespace, config: EntryConfig) -> Recipe {
         self.withheld.add(&config);
         let subscribed = Subscribed::default();
         if let Some(level) = self.levels.told() {
             subscribed.set_level(level);
         }
-        let recipe = Recipe {
+        Recipe {
             withheld: self.withheld.clone(),
             notices: self.notices.clone(),
             subscribed,
-            unattended: self.unattended,
+            unattended: ground.unattended,
             namespace: namespace.clone(),
-            workspace: self.workspace.clone(),
-            may_run_commands: self.may_run_commands,
+            workspace: ground.workspace.clone(),
+            may_run_commands: ground.may_run_commands,
             config,
-        };
-        let slot = Slot {
-            filter: Arc::new(recipe.config.tools.clone()),
-            deferred: recipe.config.deferred,
-            recipe: Arc::new(recipe),
-            live: None,
-        };
-        slots.order.push(namespace.clone());
-        slots.by_name.insert(namespace, slot);
-        true
+        }
+    }
+
+    /// Changes who is there, at one blow for whoever looks. `change` must not take long: everybody waits.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Slots) -> T) -> T {
+        change(&mut self.slots())
+    }
+
+    /// From now on, changes of the tools are not announced until what is returned is dropped.
+    pub(super) fn quiet(&self) -> Quiet<'_> {
+        self.told().quiet += 1;
+        Quiet(self)
     }
 
     /// Takes an entry off the board.
@@ -208,22 +243,27 @@ impl Board {
 
     /// Publishes the registry as it is now, if it differs.
     pub(super) fn publish(&self) {
-        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        let members: Vec<Member> = {
+        let mut told = self.told();
+        let (members, rules): (Vec<Member>, Rules) = {
             let slots = self.slots();
-            slots.order.iter().filter_map(|namespace| slots.by_name.get(namespace)).filter_map(Slot::member).collect()
+            let present = slots.order.iter().filter_map(|namespace| slots.by_name.get(namespace));
+            (present.filter_map(Slot::member).collect(), slots.ground.rules)
         };
-        let registry = Arc::new(Registry::of(&members, self.rules));
-        let mut changed = false;
-        self.registry.send_modify(|current| {
-            changed = !current.shows_the_same_as(&registry);
-            // The handles may be others even when the tools are the same.
-            *current = registry.clone();
-        });
-        if changed {
+        let registry = Arc::new(Registry::of(&members, rules));
+        // The handles may be others even when the tools are the same.
+        self.registry.send_replace(registry.clone());
+        if told.quiet > 0 {
+            return;
+        }
+        let before = std::mem::replace(&mut told.registry, registry.clone());
+        if !before.shows_the_same_as(&registry) {
             self.generation.send_modify(|generation| *generation += 1);
             self.tell(Event::ToolsChanged { tools: registry.own().listed().len() });
         }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.publishing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slots(&self) -> MutexGuard<'_, Slots> {
@@ -231,7 +271,57 @@ impl Board {
     }
 }
 
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        self.0.told().quiet -= 1;
+        self.0.publish();
+    }
+}
+
+impl Ground {
+    pub(super) fn of(config: &ComputerConfig) -> Self {
+        Self {
+            rules: Rules {
+                status_tools: config.status_tools,
+                profile: config.schema_profile,
+                name_limit: config.name_limit,
+                front_limit: config.serve.name_limit,
+            },
+            workspace: config.workspace.clone().unwrap_or_else(environment::current_dir),
+            may_run_commands: config.may_run_commands,
+            unattended: config.serve.unattended,
+        }
+    }
+}
+
+impl Slots {
+    /// Puts an entry there that is not there yet.
+    pub(super) fn put(&mut self, recipe: Recipe, owner: Owner) {
+        let recipe = Arc::new(recipe);
+        let slot = Slot {
+            owner,
+            filter: Arc::new(recipe.config.tools.clone()),
+            deferred: recipe.config.deferred,
+            basis: Basis::new(recipe.clone()),
+            recipe: recipe.clone(),
+            live: None,
+        };
+        self.order.push(recipe.namespace.clone());
+        self.by_name.insert(recipe.namespace.clone(), slot);
+    }
+}
+
 impl Slot {
+    /// Goes by another recipe from the next start on, and is shown by it at once.
+    pub(super) fn follow(&mut self, recipe: Recipe) {
+        // What clients want to hear of it they want to hear of its successor.
+        let recipe = Arc::new(Recipe { subscribed: self.recipe.subscribed.clone(), ..recipe });
+        self.filter = Arc::new(recipe.config.tools.clone());
+        self.deferred = recipe.config.deferred;
+        self.basis.replace(recipe.clone());
+        self.recipe = recipe;
+    }
+
     fn member(&self) -> Option<Member> {
         let live = self.live.as_ref()?;
         Some(Member {

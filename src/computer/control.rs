@@ -12,7 +12,7 @@ use tracing::Instrument;
 
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
-    board::{Board, Slot, Supervised},
+    board::{Board, Owner, Slot, Supervised},
     health,
 };
 use crate::{
@@ -149,7 +149,7 @@ impl Computer {
         let namespace: Namespace = namespace.parse()?;
         let mut entry = entry.into();
         entry.deferred |= options.deferred;
-        if !self.inner.board.register(namespace.clone(), entry) {
+        if !self.inner.board.register(&namespace, entry, Owner::Hand) {
             return Err(Error::NamespaceTaken(namespace.to_string()));
         }
         self.inner.board.tell(Event::EntryAdded { namespace: namespace.to_string() });
@@ -245,7 +245,7 @@ impl Computer {
     }
 
     /// Puts a supervisor over an entry; false when the Computer does not run.
-    fn supervise(&self, namespace: &Namespace) -> bool {
+    pub(super) fn supervise(&self, namespace: &Namespace) -> bool {
         let board = self.inner.board.clone();
         let current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(run) = current.as_ref() else { return false };
@@ -259,7 +259,7 @@ impl Computer {
                 _ => Begin::Start,
             };
             let policy = slot.recipe.policy();
-            let (handle, supervised) = supervisor::supervise(Entry::new(Recipe::clone(&slot.recipe)), policy, begin);
+            let (handle, supervised) = supervisor::supervise(Entry::new(slot.basis.clone()), policy, begin);
             let following = follow(board, namespace.clone(), handle.clone());
             let (stop, leaving) = (run.stop.clone(), handle.clone());
             // At the highest level, so that whatever is logged at all says which entry it is about.
@@ -312,7 +312,7 @@ async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
 }
 
 /// Returns when an entry is up, has failed, or is not to be up.
-async fn settled(handle: Handle<Face>) {
+pub(super) async fn settled(handle: Handle<Face>) {
     let mut watch = handle.watch();
     let _ = watch.wait_for(Status::is_settled).await;
 }

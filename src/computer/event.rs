@@ -31,6 +31,20 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// Another configuration holds.
+    ConfigApplied {
+        /// Entries that are new.
+        added: Vec<String>,
+        /// Entries that are gone.
+        removed: Vec<String>,
+        /// Entries of which it says something else.
+        changed: Vec<String>,
+    },
+    /// The configuration as it is written now cannot be used: what held before holds.
+    ConfigRefused {
+        /// Every mistake with its place, or the one reason.
+        problems: Vec<String>,
+    },
     /// The set of tools has changed.
     ToolsChanged {
         /// How many there are now.

@@ -36,6 +36,9 @@ pub struct ComputerHealth {
     pub total_tools: usize,
     /// What ends our processes when we are killed: `"parent"`, the guard, or `"none"`.
     pub guard: &'static str,
+    /// Why the configuration as it is written now does not hold; absent when it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub config_problems: Vec<String>,
 }
 
 /// How an entry is.
@@ -155,6 +158,7 @@ impl Computer {
             healthy: !entries.is_empty() && entries.iter().filter(wanted).all(|entry| entry.healthy),
             total_tools: board.registry().own().listed().len(),
             guard: if guard::pid().is_some() { "parent" } else { "none" },
+            config_problems: self.config_problems(),
             entries,
         }
     }

@@ -15,7 +15,8 @@ pub const INITIAL: &str = include_str!("init.jsonc");
 /// The file that is looked for in the current directory, and in the user's directory of configurations.
 pub const NAME: &str = "computer.json";
 
-const VARIABLE: &str = "COMPUTER_CONFIG";
+/// Names the file when nothing else does.
+pub(super) const VARIABLE: &str = "COMPUTER_CONFIG";
 
 /// A configuration and where it comes from.
 #[derive(Debug, Clone, PartialEq)]

@@ -62,7 +62,7 @@ impl Store {
         self.write(&lines)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.directory.join("trusted")
     }
 

@@ -47,6 +47,17 @@ impl<'a> Filler<'a> {
         template::fill(text, &mut |reference| self.value(reference, &printed))
     }
 
+    /// What a reference stands for, but for what a program would print.
+    pub(super) fn look_up(&mut self, reference: &Reference) -> Result<String> {
+        self.value(reference, &HashMap::new())
+    }
+
+    /// The content of a file of variables, unless it cannot be read or a program would have to say where it is.
+    pub(super) fn look_into(&mut self, env_file: &str) -> Result<Vec<(String, String)>> {
+        let path = template::fill(env_file, &mut |reference| self.look_up(reference))?;
+        self.env_file(&path)
+    }
+
     /// Texts with their references filled in.
     pub(super) async fn texts(&mut self, texts: &[String]) -> Result<Vec<String>> {
         let mut filled = Vec::with_capacity(texts.len());

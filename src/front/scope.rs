@@ -323,7 +323,8 @@ fn not_started() -> Error {
 
 /// What is there, a line for each namespace.
 fn instructions(computer: &Computer) -> String {
-    let lines = computer.config().entries.iter().filter(|(_, entry)| !entry.disabled).map(|(namespace, entry)| {
+    let config = computer.config();
+    let lines = config.entries.iter().filter(|(_, entry)| !entry.disabled).map(|(namespace, entry)| {
         let about = entry.description.as_deref().or(entry.display_name.as_deref());
         about.map_or_else(|| format!("- {namespace}"), |about| format!("- {namespace}: {}", about.replace('\n', " ")))
     });

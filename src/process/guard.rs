@@ -5,9 +5,16 @@
 //! cause, the guard kills all its descendants and then ends as the daemon did. When the guard has died, the daemon
 //! kills all that it started, and itself.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    fs::File,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 static GUARD: AtomicU32 = AtomicU32::new(0);
+static TERMINAL: OnceLock<bool> = OnceLock::new();
 
 /// The process id of the guard, if this process has one.
 pub fn pid() -> Option<u32> {
@@ -17,12 +24,19 @@ pub fn pid() -> Option<u32> {
     }
 }
 
+/// Whether the program was started from a terminal, which takes it along when it goes. Noted by [`enter`]: below the
+/// guard there is no terminal.
+pub fn started_from_terminal() -> bool {
+    *TERMINAL.get_or_init(|| File::open("/dev/tty").is_ok())
+}
+
 /// Puts a guard over this process.
 ///
 /// Must be the first statement of `main`, before any thread is started and before anything is written: it forks. It
 /// returns in the child, which from then on is the program. Without effect where there is no such thing (anything but
 /// Linux), when threads run already, or when the system refuses to fork; then [`pid`] stays `None`.
 pub fn enter() {
+    started_from_terminal();
     #[cfg(target_os = "linux")]
     linux::enter();
 }

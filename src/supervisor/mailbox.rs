@@ -2,6 +2,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Renewal;
+
 /// Told when what was asked has happened.
 pub(super) type Done = oneshot::Sender<()>;
 
@@ -14,6 +16,8 @@ pub(super) enum Command {
     Ensure(Done),
     /// Close and stay closed.
     Stop(Done),
+    /// Go by what the unit is made of now.
+    Renew(Renewal, Done),
 }
 
 /// The reading end.
@@ -43,7 +47,7 @@ impl Mailbox {
         while self.next.is_none() {
             match self.commands.try_recv() {
                 Ok(Command::Restart(done) | Command::Ensure(done)) => served.push(done),
-                Ok(stop @ Command::Stop(_)) => self.next = Some(stop),
+                Ok(other @ (Command::Stop(_) | Command::Renew(..))) => self.next = Some(other),
                 Err(_) => break,
             }
         }

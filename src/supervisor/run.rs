@@ -9,7 +9,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, Reason, State, Status, Unit, mailbox::Done};
+use super::{
+    Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, Reason, Renewal, State, Status, Unit, mailbox::Done,
+};
 use crate::{
     error::{Error, Result},
     shutdown::Grace,
@@ -23,10 +25,19 @@ pub(super) struct Supervisor<U: Unit> {
     pub(super) commands: Mailbox,
     pub(super) publisher: watch::Sender<Status<FaceOf<U>>>,
     pub(super) end: End,
+    /// Whether what it showed last was made by an older recipe.
+    pub(super) renewed: bool,
+}
+
+/// What was asked for during a start and is to be done after it.
+#[derive(Default)]
+struct Asked {
+    restarts: Vec<Done>,
+    renewal: Option<(Renewal, Done)>,
 }
 
 /// What the machine does next.
-enum Step<L> {
+pub(super) enum Step<L> {
     Start {
         failures: u32,
         done: Vec<Done>,
@@ -34,6 +45,11 @@ enum Step<L> {
     Live {
         live: L,
         failures: u32,
+    },
+    /// Its recipe is another one.
+    Renew {
+        renewal: Renewal,
+        done: Vec<Done>,
     },
     /// Down until the time, if there is one, or a command.
     Rest {
@@ -48,6 +64,8 @@ enum Started<L> {
     Up(L),
     Down(Error),
     Stopped(Vec<Done>),
+    /// Taken back, because its recipe is another one.
+    Outdated,
     Left,
 }
 
@@ -60,6 +78,7 @@ pub(super) async fn run<U: Unit>(mut supervisor: Supervisor<U>, begin: Begin) {
         step = match step {
             Step::Start { failures, done } => supervisor.start(failures, done).await,
             Step::Live { live, failures } => supervisor.live(live, failures).await,
+            Step::Renew { renewal, done } => supervisor.renew(renewal, done),
             Step::Rest { until, failures } => supervisor.rest(until, failures).await,
             Step::Leave => break,
         };
@@ -70,21 +89,37 @@ pub(super) async fn run<U: Unit>(mut supervisor: Supervisor<U>, begin: Begin) {
 impl<U: Unit> Supervisor<U> {
     async fn start(&mut self, failures: u32, mut done: Vec<Done>) -> Step<U::Live> {
         self.show(State::Starting { attempt: failures + 1 });
-        let mut queued = Vec::new();
-        let step = match self.attempt(&mut done, &mut queued).await {
+        let mut asked = Asked::default();
+        let step = match self.attempt(&mut done, &mut asked).await {
             Started::Up(live) => {
+                self.renewed = false;
                 self.show(State::Ready(live.face()));
                 Step::Live { live, failures }
             }
-            Started::Down(error) => self.fail(error, failures + 1),
+            Started::Down(error) => {
+                if std::mem::take(&mut self.renewed) {
+                    self.forget_face();
+                }
+                self.fail(error, failures + 1)
+            }
             Started::Stopped(stopped) => {
                 self.show_stopped();
                 answer(stopped);
                 Step::Rest { until: None, failures: 0 }
             }
+            // Whoever waits for this start waits for the one that replaces it.
+            Started::Outdated => {
+                asked.restarts.append(&mut done);
+                Step::Rest { until: None, failures: 0 }
+            }
             Started::Left => Step::Leave,
         };
         answer(done);
+        let Asked { restarts: mut queued, renewal } = asked;
+        if let Some((renewal, reply)) = renewal.filter(|_| !matches!(step, Step::Leave)) {
+            queued.push(reply);
+            return Step::Renew { renewal, done: queued };
+        }
         if queued.is_empty() || matches!(step, Step::Leave) {
             return step;
         }
@@ -97,7 +132,7 @@ impl<U: Unit> Supervisor<U> {
     }
 
     /// One start, during which commands are heard.
-    async fn attempt(&mut self, done: &mut Vec<Done>, queued: &mut Vec<Done>) -> Started<U::Live> {
+    async fn attempt(&mut self, done: &mut Vec<Done>, asked: &mut Asked) -> Started<U::Live> {
         let cancel = CancellationToken::new();
         let Self { unit, commands, end, .. } = self;
         let mut starting = pin!(caught(unit.start(cancel.clone())));
@@ -106,15 +141,20 @@ impl<U: Unit> Supervisor<U> {
             tokio::select! {
                 biased;
                 () = end.token.cancelled(), if !cancel.is_cancelled() => cancel.cancel(),
-                command = commands.recv(), if !end.token.is_cancelled() => match command {
-                    Some(Command::Restart(reply)) => queued.push(reply),
+                // What comes after a renewal is about what comes after this start.
+                command = commands.recv(), if !end.token.is_cancelled() && asked.renewal.is_none() => match command {
+                    Some(Command::Restart(reply)) => asked.restarts.push(reply),
                     // The start under way is what it asks for.
                     Some(Command::Ensure(reply)) => done.push(reply),
                     Some(Command::Stop(reply)) => {
                         cancel.cancel();
                         // Whoever asked before is overtaken: the last word holds.
-                        stopped.append(queued);
+                        stopped.append(&mut asked.restarts);
                         stopped.push(reply);
+                    }
+                    Some(Command::Renew(renewal, reply)) => {
+                        cancel.cancel();
+                        asked.renewal = Some((renewal, reply));
                     }
                     None => end.token.cancel(),
                 },
@@ -127,9 +167,14 @@ impl<U: Unit> Supervisor<U> {
                         end.stop(live, GRACE).await;
                         Started::Stopped(stopped)
                     }
+                    Ok(live) if asked.renewal.is_some() => {
+                        end.stop(live, GRACE).await;
+                        Started::Outdated
+                    }
                     Ok(live) => Started::Up(live),
                     Err(_) if end.token.is_cancelled() => Started::Left,
                     Err(_) if !stopped.is_empty() => Started::Stopped(stopped),
+                    Err(_) if asked.renewal.is_some() => Started::Outdated,
                     Err(error) => Started::Down(error),
                 },
             }
@@ -158,6 +203,10 @@ impl<U: Unit> Supervisor<U> {
                         self.show_stopped();
                         answer(vec![done]);
                         return Step::Rest { until: None, failures: 0 };
+                    }
+                    Some(Command::Renew(renewal, done)) => {
+                        self.stop_live(live).await;
+                        return Step::Renew { renewal, done: vec![done] };
                     }
                     None => self.end.token.cancel(),
                 },
@@ -203,6 +252,7 @@ impl<U: Unit> Supervisor<U> {
                         answer(vec![done]);
                         return Step::Rest { until: None, failures: 0 };
                     }
+                    Some(Command::Renew(renewal, done)) => return Step::Renew { renewal, done: vec![done] },
                     None => return Step::Leave,
                 },
                 () = &mut timer => {
@@ -253,14 +303,19 @@ impl<U: Unit> Supervisor<U> {
     }
 
     fn show_stopped(&mut self) {
+        self.forget_face();
+        self.show(State::Stopped);
+    }
+
+    /// What it showed counts for nothing any more.
+    pub(super) fn forget_face(&mut self) {
         self.publisher.send_modify(|status| {
             status.was_up = false;
             status.last_face = None;
         });
-        self.show(State::Stopped);
     }
 
-    fn show(&mut self, state: State<FaceOf<U>>) {
+    pub(super) fn show(&mut self, state: State<FaceOf<U>>) {
         self.publisher.send_modify(|status| {
             if let State::Ready(face) = &state {
                 status.was_up = true;
@@ -271,7 +326,7 @@ impl<U: Unit> Supervisor<U> {
         });
     }
 
-    fn count_restart(&mut self) {
+    pub(super) fn count_restart(&mut self) {
         self.publisher.send_modify(|status| {
             if status.was_up || status.last_error.is_some() {
                 status.restarts += 1;
@@ -294,7 +349,7 @@ impl End {
     }
 }
 
-fn answer(done: Vec<Done>) {
+pub(super) fn answer(done: Vec<Done>) {
     for done in done {
         // Whoever asked may have gone.
         let _ = done.send(());

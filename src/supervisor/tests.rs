@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Event, Handle, Live, Policy, Reason, State, Unit, supervise};
+use super::{Begin, Event, Handle, Live, Next, Policy, Reason, Renewal, State, Unit, supervise};
 use crate::{
     error::{Error, Result},
     shutdown::Grace,
@@ -123,6 +123,10 @@ impl Stage {
 
     async fn up(&self) {
         self.until(|status| status.ready().is_some()).await;
+    }
+
+    async fn renew(&self, next: Next) {
+        self.handle.renew(Renewal { policy: Policy::default(), next }).await;
     }
 
     fn die(&self) {
@@ -242,4 +246,87 @@ async fn leaving_during_a_start_waits_for_nothing() {
     stage.handle.end(Duration::ZERO);
     stage.task.await.unwrap();
     assert_eq!(stage.seen.lives.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_unit_is_ended_and_started_and_shows_its_face_meanwhile() {
+    let stage = Stage::plain(&[Does::Come, Does::Hang]);
+    stage.up().await;
+    let renewed = stage.handle.renew(Renewal { policy: Policy::default(), next: Next::Again });
+    stage.seen.hanging.notified().await;
+    assert_eq!((stage.starts(), stage.seen.lives.load(Ordering::SeqCst)), (2, 0));
+    assert!(stage.handle.status().last_face.is_some());
+    stage.handle.stop().await;
+    renewed.await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_unit_that_does_not_come_up_shows_nothing_of_the_old_one() {
+    let stage = Stage::plain(&[Does::Come, Does::Fail]);
+    stage.up().await;
+    stage.renew(Next::Again).await;
+    let status = stage.handle.status();
+    assert!(matches!(status.state, State::Waiting { attempt: 1, .. }), "{:?}", status.state);
+    assert!(!status.was_up && status.last_face.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_takes_back_the_start_that_is_under_way() {
+    let stage = Stage::plain(&[Does::Hang, Does::Come]);
+    stage.seen.hanging.notified().await;
+    // Asked in this order.
+    futures_util::join!(stage.handle.restart(), stage.renew(Next::Again));
+    assert!(stage.handle.status().ready().is_some());
+    assert_eq!(stage.starts(), 2, "the restart is served by the same start");
+    assert_eq!(stage.seen.most.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_brings_up_what_had_failed() {
+    let stage = Stage::plain(&[Does::Miss, Does::Come]);
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    stage.renew(Next::Again).await;
+    assert!(stage.handle.status().ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_stopped_by_hand_stays_so_unless_it_is_switched_off() {
+    let stage = Stage::plain(&[Does::Come]);
+    stage.up().await;
+    stage.handle.stop().await;
+    for next in [Next::Again, Next::Up, Next::Held(Reason::Deferred)] {
+        stage.renew(next).await;
+        assert!(matches!(stage.handle.status().state, State::Stopped), "{next:?}");
+    }
+    stage.renew(Next::Held(Reason::Disabled)).await;
+    assert!(matches!(stage.handle.status().state, State::Held(Reason::Disabled)));
+    assert_eq!(stage.starts(), 1);
+    stage.renew(Next::Up).await;
+    assert!(stage.handle.status().ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_renewed_when_it_is_to_be_up_and_what_is_up_can_be_held() {
+    let stage = Stage::set(&[Does::Come], Begin::Held(Reason::Deferred), Policy::default());
+    stage.renew(Next::Again).await;
+    assert!(matches!(stage.handle.status().state, State::Held(Reason::Deferred)));
+    stage.renew(Next::Up).await;
+    assert!(stage.handle.status().ready().is_some());
+    stage.renew(Next::Held(Reason::Deferred)).await;
+    let status = stage.handle.status();
+    assert!(matches!(status.state, State::Held(Reason::Deferred)) && status.last_face.is_none());
+    assert_eq!(stage.seen.lives.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_during_a_start_holds() {
+    let stage = Stage::plain(&[Does::Hang, Does::Come]);
+    stage.seen.hanging.notified().await;
+    let policy = Policy::default;
+    let (held, up) = (Next::Held(Reason::Deferred), Next::Up);
+    let first = stage.handle.renew(Renewal { policy: policy(), next: held });
+    let second = stage.handle.renew(Renewal { policy: policy(), next: up });
+    futures_util::join!(first, second);
+    assert!(stage.handle.status().ready().is_some());
+    assert_eq!(stage.starts(), 2);
 }

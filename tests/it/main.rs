@@ -23,11 +23,13 @@ mod lib_health; // health and what mends it
 mod lib_hygiene; // nothing is left behind, without a guard
 mod lib_lifecycle; // starting and stopping a Computer
 mod lib_provider; // what a host plugs into a server SDK
+mod lib_reload; // another configuration for a Computer that runs
 mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod real_servers; // servers and a client that others wrote
+mod reload; // a config file that changes while it is served
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod sharp_edges; // servers that misbehave on cue

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    process::{Child, ChildStdin, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread,
     time::Instant,
@@ -57,7 +57,11 @@ struct State {
 impl Client {
     /// Starts the program and says nothing yet.
     pub(crate) fn start(scratch: &Scratch) -> Self {
-        let mut command = scratch.command(["serve", "--stdio"]);
+        Self::of(scratch, scratch.command(["serve", "--stdio"]))
+    }
+
+    /// Runs this command, which serves a client on its stdin and stdout, and says nothing yet.
+    pub(crate) fn of(scratch: &Scratch, mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let heard = Arc::new(Heard::default());
         listen(child.stdout.take().unwrap(), child.stderr.take().unwrap(), &heard);
@@ -247,6 +251,13 @@ impl Client {
             }
             state = self.heard.more.wait_timeout(state, left).unwrap().0;
         }
+    }
+
+    /// Waits until it has said this on its stderr.
+    #[track_caller]
+    pub(crate) fn says(&self, text: &str) {
+        let said = || self.heard.state.lock().unwrap().stderr.contains(text);
+        procs::eventually(&format!("it says `{text}`"), said);
     }
 
     /// The process that we started: the guard.
