@@ -13,15 +13,16 @@ mod rounds;
 mod stderr;
 mod subscribed;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 pub(crate) use ask::unattended;
 pub(crate) use handshake::Lifecycle;
+pub(crate) use http::{Helper, Network, Printing, Site, build as http_client, place};
 use lane::Lane;
 pub(crate) use link::Link;
 pub(crate) use stderr::Tail;
 pub(crate) use subscribed::Subscribed;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::{
     config::Unattended,
@@ -77,6 +78,9 @@ pub(crate) enum Happening {
 /// The pause before a list that could not be had is asked for again.
 const LIST_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long messages get to learn for themselves that there is no server any more.
+const SETTLE: Duration = Duration::from_millis(100);
+
 impl Session {
     /// Begins to read and to write pipes. Nothing is sent yet.
     pub(crate) fn open(pipes: Pipes, options: Options) -> Self {
@@ -87,6 +91,14 @@ impl Session {
         session.link.spawn(reader::read(session.link.clone(), stdout));
         session.link.spawn(tail.follow(stderr));
         session.link.spawn(async move { outbox.drain().await });
+        session
+    }
+
+    /// Makes ready to post messages. Nothing is sent yet.
+    pub(crate) fn open_http(site: Arc<Site>, options: Options) -> Self {
+        let lane = http::Lane::new(site);
+        let session = Self::over(Lane::Http(lane.clone()), options);
+        lane.bind(&session.link);
         session
     }
 
@@ -111,6 +123,39 @@ impl Session {
         self.link.set_listings(listings);
         self.link.spawn(request::subscribe_again(self.link.clone()));
         Ok(())
+    }
+
+    /// The same over the older HTTP+SSE transport, which only servers of the oldest generation speak.
+    pub(crate) async fn connect_older(&mut self, deadline: Instant) -> Result<()> {
+        if let Some(lane) = self.link.http() {
+            let opened = timeout_at(deadline, lane.open_older(&self.link)).await;
+            opened.map_err(|_| self.slow("connecting"))??;
+        }
+        self.connect(Lifecycle::Initialize, deadline).await
+    }
+
+    /// What ended a session over HTTP, when it was more than can be said of a pipe.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.link.http()?.failure()
+    }
+
+    /// Waits a moment for messages that may be about to learn for themselves what became of them: one that turns out
+    /// to have reached nobody may be sent again, one that is given up may not. Cancel safe.
+    pub(crate) fn settle(&self) -> impl Future<Output = ()> + use<> {
+        let link = self.link.clone();
+        async move {
+            let settled = async {
+                while link.is_awaited() {
+                    sleep(SETTLE / 20).await;
+                }
+            };
+            let _ = timeout(SETTLE, settled).await;
+        }
+    }
+
+    /// Whether the server answered as one does that speaks only the older HTTP+SSE transport.
+    pub(crate) fn may_be_older(&self) -> bool {
+        self.link.http().is_some_and(http::Lane::refused_hello)
     }
 
     fn slow(&self, act: &str) -> Error {
@@ -177,6 +222,16 @@ impl Session {
             running.close().await;
         }
         self.link.end_tasks().await;
+    }
+
+    /// Tells a server of HTTP that the session is over. To be awaited when it is closed.
+    pub(crate) fn farewell(&self) -> impl Future<Output = ()> + use<> {
+        let leaving = self.link.http().map(http::Lane::leave);
+        async move {
+            if let Some(leaving) = leaving {
+                leaving.await;
+            }
+        }
     }
 }
 

@@ -195,7 +195,7 @@ impl Transport<RoleClient> for Lower {
     type Error = io::Error;
 
     fn name() -> Cow<'static, str> {
-        "stdio".into()
+        "lines".into()
     }
 
     fn send(&mut self, message: ClientJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {

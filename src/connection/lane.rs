@@ -29,7 +29,7 @@ pub(super) enum Kind<'a> {
         /// The JSON text of its id.
         id: &'a str,
         method: &'a str,
-        /// Of the tool or prompt, or the URI of the resource.
+        /// Of the tool or prompt, or the URI of the resource, or the id of the task.
         name: Option<&'a str>,
         /// The arguments of a call, for headers that repeat some of them.
         arguments: Option<&'a serde_json::value::RawValue>,

@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Options, Tail, ask,
     clock::{self, Clock},
+    http,
     lane::{Lane, Message},
     request,
 };
@@ -286,6 +287,24 @@ impl Link {
         Some(pending)
     }
 
+    /// Whether somebody waits for an answer.
+    pub(super) fn waits(&self, id: u64) -> bool {
+        lock(&self.waiting).contains_key(&id)
+    }
+
+    /// Whether somebody waits for any answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        !lock(&self.waiting).is_empty()
+    }
+
+    /// The way to the server, where it is HTTP.
+    pub(super) fn http(&self) -> Option<&http::Lane> {
+        match &self.lane {
+            Lane::Http(lane) => Some(lane),
+            Lane::Pipe(_) => None,
+        }
+    }
+
     /// Whether hands were shaken.
     pub(super) fn is_up(&self) -> bool {
         self.about.read().unwrap_or_else(PoisonError::into_inner).protocol.is_some()
@@ -441,9 +460,10 @@ impl Link {
         let mut problems = notes.others.clone();
         if notes.noise > 0 {
             let samples: Vec<String> = notes.samples.iter().map(|line| format!("`{line}`")).collect();
+            let place = if self.http().is_some() { "from the server" } else { "on stdout" };
             let lines = if notes.noise == 1 { "line" } else { "lines" };
             problems.push(format!(
-                "{} {lines} on stdout that are no JSON-RPC, skipped: {}",
+                "{} {lines} {place} that are no JSON-RPC, skipped: {}",
                 notes.noise,
                 samples.join(", ")
             ));

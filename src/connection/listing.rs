@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{link::Link, request::request};
+use super::{http, link::Link, request::request};
 use crate::{
     error::{Error, Result},
     raw::RawObject,
@@ -55,7 +55,7 @@ pub(super) async fn list(link: Arc<Link>) -> Result<ToolList> {
     let (found, problems) = TOOLS.all(&link).await?;
     list.problems = problems;
     for raw in found {
-        match tool(&raw) {
+        match tool(&raw).and_then(|tool| callable(&link, tool)) {
             Ok(tool) => list.tools.push(tool),
             Err(problem) => list.problems.push(problem),
         }
@@ -149,6 +149,15 @@ impl Paged {
             .transpose()
             .map_err(|e| e.to_string())?;
         Ok((items, next.flatten()))
+    }
+}
+
+/// The tool, if the way to its server can carry its calls.
+fn callable(link: &Link, tool: Tool) -> Result<Tool, String> {
+    let complaint = link.http().filter(|_| link.is_modern()).and_then(|_| http::complaint(&tool.raw));
+    match complaint {
+        Some(complaint) => Err(format!("the tool `{}` was left out: {complaint}", tool.name)),
+        None => Ok(tool),
     }
 }
 

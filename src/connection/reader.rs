@@ -38,10 +38,7 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
             }
             Ok(Some(Line::TooLong(head))) => {
                 too_long += 1;
-                link.note(format!("a message larger than {limit} bytes (`maxMessage`) was skipped"));
-                if let Some(pending) = id_in(&head).and_then(|id| link.forget(id)) {
-                    let _ = pending.reply.send(Err(Error::TooLarge { limit }));
-                }
+                skip(&link, &head);
                 if too_long == TOO_LONG_LIMIT {
                     break format!("sent {TOO_LONG_LIMIT} messages larger than {limit} bytes in a row");
                 }
@@ -51,6 +48,15 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
         }
     };
     link.mark_ended(&reason);
+}
+
+/// Passes over a message beyond the limit, of which these are the first bytes: if it is an answer, its call fails.
+pub(super) fn skip(link: &Link, head: &[u8]) {
+    let limit = link.options().max_message;
+    link.note(format!("a message larger than {limit} bytes (`maxMessage`) was skipped"));
+    if let Some(pending) = id_in(head).and_then(|id| link.forget(id)) {
+        let _ = pending.reply.send(Err(Error::TooLarge { limit }));
+    }
 }
 
 /// Deals with one message. `of` is the request that it came with, where that can be told.

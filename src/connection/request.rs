@@ -74,15 +74,17 @@ pub(super) fn send(link: &Arc<Link>, call: Call<'_>, context: &CallContext) -> R
     let (id, reply) = link.expect(context, Some(Clock { act, begin: Instant::now() }))?;
     let wait = Wait { link: link.clone(), id, armed: true };
     let line = line_of_call(link, id, call, context);
-    let uri =
-        || call.rest.iter().find(|(name, _)| *name == "uri").and_then(|(_, uri)| serde_json::from_str(uri.get()).ok());
-    let uri: Option<String> = if call.name.is_none() { uri() } else { None };
+    let key = || {
+        let key = call.rest.iter().find(|(name, _)| matches!(*name, "uri" | "taskId"));
+        key.and_then(|(_, key)| serde_json::from_str(key.get()).ok())
+    };
+    let key: Option<String> = if call.name.is_none() { key() } else { None };
     link.send(&Message {
         line: line.as_bytes(),
         kind: Kind::Request {
             id: &format!("\"{PREFIX}{id}\""),
             method: call.method,
-            name: call.name.or(uri.as_deref()),
+            name: call.name.or(key.as_deref()),
             arguments: call.arguments,
         },
     })?;

@@ -111,7 +111,12 @@ impl<'a> Filler<'a> {
         Secrets::new(self.secrets.iter().cloned())
     }
 
-    fn path(&self, text: &str) -> PathBuf {
+    /// Something else that must not be seen.
+    pub(super) fn hide(&mut self, value: impl Into<String>) {
+        self.secrets.push(value.into());
+    }
+
+    pub(super) fn path(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), environment::home()) {
             (Some(rest), Some(home)) => home.join(rest),
             _ => self.recipe.workspace.join(text),
@@ -155,7 +160,7 @@ impl<'a> Filler<'a> {
     }
 
     /// The daemon's own variables first: whoever starts it means what he sets.
-    fn variable(&self, name: &str) -> Option<String> {
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
         environment::var(name).or_else(|| self.login.get(name).map(str::to_owned))
     }
 

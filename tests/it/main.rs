@@ -13,6 +13,7 @@ mod dialects; // files of other programs, loaded as they are
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
 mod house; // the walls of DESIGN.md
+mod http_entries; // servers that others wrote, over HTTP
 mod hygiene; // nothing is left behind, whoever is killed
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
@@ -20,6 +21,9 @@ mod lib_discovery; // how tools are found and named
 mod lib_entries; // entries that come, go, stop and restart
 mod lib_environment; // what a child inherits from the process that embeds the library
 mod lib_health; // health and what mends it
+mod lib_http; // HTTP entries: what goes out, what comes back, what is no answer
+mod lib_http_network; // HTTP entries: redirects, credentials, certificates, proxies
+mod lib_http_sessions; // HTTP entries: sessions that are lost, streams that are cut, servers that go and come
 mod lib_hygiene; // nothing is left behind, without a guard
 mod lib_lifecycle; // starting and stopping a Computer
 mod lib_provider; // what a host plugs into a server SDK

@@ -31,6 +31,11 @@ pub(crate) fn modules() -> Option<PathBuf> {
     installed("node/node_modules")
 }
 
+/// The interpreter that has the Python packages.
+pub(crate) fn modules_of_python() -> Option<PathBuf> {
+    installed("venv/bin/python")
+}
+
 fn installed(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/real").join(what);
     if path.exists() {
