@@ -2,6 +2,7 @@
 
 mod call;
 mod check;
+mod connect;
 mod init;
 mod machine;
 mod paint;
@@ -45,6 +46,8 @@ enum Verb {
     Init(init::Init),
     /// Let `./computer.json` be used by being there
     Trust(init::Trust),
+    /// Print what a client's config needs to use this computer
+    Connect(connect::Args),
 }
 
 /// Which config a verb is about.
@@ -61,6 +64,9 @@ struct ConfigArg {
 fn dialects() -> impl TypedValueParser<Value = Dialect> {
     PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)).try_map(|name| name.parse::<Dialect>())
 }
+
+/// Where is listened when nobody says where.
+const HTTP: &str = "127.0.0.1:7331";
 
 /// The thing that was asked for failed.
 const FAILED: u8 = 1;
@@ -116,6 +122,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Check(args) => check::run(args).await,
         Verb::Init(args) => init::run(&args),
         Verb::Trust(args) => init::trust(&args),
+        Verb::Connect(args) => connect::run(&args),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -5,6 +5,7 @@ mod ask;
 mod client;
 mod exchange;
 mod hello;
+pub mod http;
 mod message;
 mod outlet;
 mod parked;

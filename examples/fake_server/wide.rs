@@ -1,5 +1,7 @@
 //! What a server has beside tools: prompts, resources, completion, and questions for its client.
 
+use std::{thread, time::Duration};
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
 
 /// The tools that come with it: name, description, the properties of their arguments.
 pub(crate) const TOOLS: [(&str, &str, &[&str]); 5] = [
-    ("ask", "asks the client something and answers with what it said", &["method", "params"]),
+    ("ask", "asks the client something, after a while, and answers with what it said", &["method", "params", "ms"]),
     ("announce", "sends a notification", &["method", "params"]),
     ("change", "adds a prompt or a resource and says so", &["what", "name"]),
     ("level", "the level of log messages that was set, and for which resources somebody wants to hear of", &[]),
@@ -195,7 +197,12 @@ impl Server {
         }
         let question_id = format!("fake-{id}");
         self.seen().wide.asked.push((question_id.clone(), id.clone()));
-        send(&json!({ "jsonrpc": "2.0", "id": question_id, "method": method, "params": question }).to_string());
+        let question = json!({ "jsonrpc": "2.0", "id": question_id, "method": method, "params": question }).to_string();
+        let wait = Duration::from_millis(params["arguments"]["ms"].as_u64().unwrap_or_default());
+        thread::spawn(move || {
+            thread::sleep(wait);
+            send(&question);
+        });
         Outcome::Later
     }
 }

@@ -1,17 +1,19 @@
 //! `computer serve`: the daemon.
 
-use std::{io::IsTerminal, time::Duration};
+mod fronts;
+
+use std::time::Duration;
 
 use mcp_computer::{
     Computer,
     config::watch::Origin,
-    front::stdio::{self, Over},
+    front::stdio::Over,
     guard,
     shutdown::{Reload, Shutdown},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ConfigArg, Usage, machine};
+use super::{ConfigArg, machine};
 
 /// Serve all tools as one MCP server.
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,15 @@ pub(super) struct Args {
     /// Serve one client on stdin and stdout
     #[arg(long)]
     stdio: bool,
+    /// Serve many clients at http://ADDR/mcp, and each entry alone at http://ADDR/mcp/NAMESPACE; port 0 is any
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
+    http: Option<String>,
+    /// Let everybody on this machine in over HTTP
+    #[arg(long)]
+    no_token: bool,
+    /// Listen where other machines can reach it
+    #[arg(long, conflicts_with = "no_token")]
+    allow_remote: bool,
 }
 
 /// Clients kill us some 4 s after they closed our stdin; we are gone well before.
@@ -29,23 +40,30 @@ const CLIENT_LEFT: Duration = Duration::from_secs(1);
 const ASKED: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
-    if !args.stdio && std::io::stdin().is_terminal() {
-        let hint =
-            "say how to serve: `computer serve --stdio`, which is what an MCP client runs as its server's command";
-        return Err(Usage::because(hint));
-    }
     let loaded = machine::find(&args.config)?;
     let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
+    let fronts = fronts::wanted(&args, &loaded).await?;
     let (mut shutdown, reload) = signals(&args)?;
     let computer = Computer::new(loaded.config);
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));
-    let mut code = 0;
-    let asked = async {
-        code = shutdown.requested().await.exit_status();
+    let leave = CancellationToken::new();
+    let (over, code) = {
+        let mut serving = std::pin::pin!(fronts.serve(&computer, &leave));
+        tokio::select! {
+            over = &mut serving => (over?, 0),
+            cause = shutdown.requested() => {
+                leave.cancel();
+                let over = tokio::select! {
+                    over = &mut serving => over?,
+                    // Once more: no patience with clients either.
+                    _ = shutdown.requested() => Over::Asked,
+                };
+                (over, cause.exit_status())
+            }
+        }
     };
-    let over = stdio::serve(&computer, asked).await?;
     // Whoever leaves does not change any more.
     leaving.cancel();
     tasks.close();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memchr::memmem;
 use serde_json::{Value, json, value::RawValue};
 
 use super::scope::Scope;
@@ -17,7 +18,11 @@ pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
+pub(super) const HEADER_MISMATCH: i64 = -32020;
 pub(super) const UNSUPPORTED_VERSION: i64 = -32022;
+
+/// Errors that say that a request is none; over HTTP the status says so too.
+pub(super) const AGAINST_THE_PROTOCOL: [i64; 3] = [HEADER_MISMATCH, -32021, UNSUPPORTED_VERSION];
 
 /// What a client said of itself in a handshake.
 #[derive(Debug, Clone)]
@@ -89,8 +94,20 @@ pub(super) fn is_handshake(params: Option<&RawValue>) -> bool {
 
 /// Whether a request names the new generation.
 pub(super) fn is_modern(params: Option<&RawValue>) -> bool {
-    let meta = params.and_then(RawObject::parse).and_then(|params| params.object("_meta"));
-    meta.is_some_and(|meta| meta.text(VERSION_KEY).is_some_and(|version| version == MODERN))
+    version(params).is_some_and(|version| version == MODERN)
+}
+
+/// The generation that a request names in its `_meta`.
+pub(super) fn version(params: Option<&RawValue>) -> Option<String> {
+    let params = params.filter(|params| memmem::find(params.get().as_bytes(), VERSION_KEY.as_bytes()).is_some())?;
+    RawObject::parse(params)?.object("_meta")?.text(VERSION_KEY)
+}
+
+/// The error for a generation that we do not speak.
+pub(super) fn unsupported(version: &str) -> Error {
+    let data = json!({ "supported": supported(), "requested": version }).to_string();
+    let message = format!("protocol version `{version}` is not supported");
+    Error::Server { code: UNSUPPORTED_VERSION, message, data: Some(data) }
 }
 
 /// Why a request of the new generation is none.
@@ -107,9 +124,7 @@ pub(super) fn meta(params: Option<&RawValue>) -> Result<Meta, Refusal> {
     let meta = params.and_then(RawObject::parse).and_then(|params| params.object("_meta")).unwrap_or_default();
     let version = meta.text(VERSION_KEY);
     if let Some(version) = version.as_ref().filter(|version| !supported().contains(&version.as_str())) {
-        let data = json!({ "supported": supported(), "requested": version }).to_string();
-        let message = format!("protocol version `{version}` is not supported");
-        return Err(Refusal::Version(Error::Server { code: UNSUPPORTED_VERSION, message, data: Some(data) }));
+        return Err(Refusal::Version(unsupported(version)));
     }
     let capabilities = meta.get(CAPABILITIES_KEY).filter(|raw| raw.get().starts_with('{'));
     let (Some(_), Some(capabilities)) = (version, capabilities) else {

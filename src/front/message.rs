@@ -237,6 +237,19 @@ pub(super) fn failure(id: &str, code: i64, message: &str) -> Vec<u8> {
     ])
 }
 
+/// The code of an answer of ours to the request `id`, if it is an error. It is read where we write it.
+pub(super) fn error_code(answer: &[u8], id: &str) -> Option<i64> {
+    let rest = answer.get("{\"jsonrpc\":\"2.0\",\"id\":".len() + id.len()..)?;
+    let rest = std::str::from_utf8(rest.strip_prefix(b",\"error\":{\"code\":")?).ok()?;
+    rest.split(',').next()?.parse().ok()
+}
+
+/// Whether a message of ours wants an answer, or says that it is not wanted any more.
+pub(super) fn is_question(message: &[u8]) -> bool {
+    let begins = |with: &str| message.starts_with(with.as_bytes());
+    begins("{\"jsonrpc\":\"2.0\",\"id\":") || begins("{\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\"")
+}
+
 /// A progress notification of a server under the client's own token.
 pub(super) fn progress(params: &RawValue, token: &RawValue) -> Option<Vec<u8>> {
     let mut members = serde_json::from_str::<RawObject<'_>>(params.get()).ok()?;
@@ -283,6 +296,18 @@ mod tests {
         assert!(typed("{}").contains(r#""result":{"resultType":"complete"}"#));
         assert!(typed(r#"{"resultType":"input_required"}"#).contains(r#""result":{"resultType":"input_required"}}"#));
         assert!(typed(r#"{"a":{"resultType":"x"}}"#).contains(r#""result":{"resultType":"complete","a":{"#));
+    }
+
+    #[test]
+    fn errors_and_questions_are_told_from_what_else_we_write() {
+        for id in ["1", "\"a,b\"", "null"] {
+            assert_eq!(error_code(&failure(id, -32601, "no, never"), id), Some(-32601));
+            let server = Error::Server { code: 7, message: "x".into(), data: Some("{\"a\":1}".into()) };
+            assert_eq!(error_code(&failed(id, server, (Era::Modern, Shape::Plain)), id), Some(7));
+            assert_eq!(error_code(&made(id, &json!({ "error": 1 }), Era::Modern), id), None);
+        }
+        assert!(is_question(&request("\"s-1\"", "roots/list", None)) && is_question(&cancelled("\"s-1\"")));
+        assert!(!is_question(&notification("notifications/message", None)));
     }
 
     #[test]

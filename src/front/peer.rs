@@ -51,6 +51,9 @@ pub(super) struct Peer {
     pub(super) parking: Arc<Parking>,
 }
 
+/// What a client may have: calls under way, calls that wait, listening streams.
+type Allowance = (Arc<Semaphore>, Arc<AtomicUsize>, Arc<AtomicUsize>);
+
 /// How many calls of a client are worked on at a time, and how many more wait for their turn.
 pub(super) const CALLS: usize = 64;
 pub(super) const QUEUE: usize = 1024;
@@ -65,6 +68,15 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Peer {
     pub(super) fn new(scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
+        Self::with(scope, parking, (Arc::new(Semaphore::new(CALLS)), Arc::default(), Arc::default()))
+    }
+
+    /// The same client before another scope: what it may have under way, it has in both together.
+    pub(super) fn elsewhere(&self, scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
+        Self::with(scope, parking, (self.room.clone(), self.queued.clone(), self.listening.clone()))
+    }
+
+    fn with(scope: Scope, parking: Arc<Parking>, (room, queued, listening): Allowance) -> Arc<Self> {
         Arc::new(Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             scope,
@@ -76,9 +88,9 @@ impl Peer {
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
             under_way: Mutex::default(),
-            room: Arc::new(Semaphore::new(CALLS)),
-            queued: Arc::default(),
-            listening: Arc::default(),
+            room,
+            queued,
+            listening,
             parking,
         })
     }

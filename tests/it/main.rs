@@ -8,12 +8,16 @@ mod check_and_init; // `check` reports every mistake with its place; `init` writ
 mod circumstances; // who starts it, what it is given to read and to write, when it is told to go
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
 mod config_file; // where it is found, what it may hold, what is refused
+mod connect; // `connect` prints what a client can use
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
 mod dialects; // files of other programs, loaded as they are
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
 mod house; // the walls of DESIGN.md
 mod http_entries; // servers that others wrote, over HTTP
+mod http_front; // the HTTP front: sessions and what needs none, streams and how they are come back to
+mod http_limits; // how much is taken over HTTP
+mod http_security; // who gets in over HTTP
 mod hygiene; // nothing is left behind, whoever is killed
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
@@ -32,6 +36,7 @@ mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
 mod passing_through; // what goes through beside tools, in both directions and generations
+mod real_clients; // clients that others wrote, over HTTP
 mod real_servers; // servers and a client that others wrote
 mod reload; // a config file that changes while it is served
 mod serve_modern; // the stdio front for clients of 2026-07-28

@@ -57,7 +57,12 @@ struct State {
 impl Client {
     /// Starts the program and says nothing yet.
     pub(crate) fn start(scratch: &Scratch) -> Self {
-        Self::of(scratch, scratch.command(["serve", "--stdio"]))
+        Self::start_with(scratch, &[])
+    }
+
+    /// Starts the program with more flags and says nothing yet.
+    pub(crate) fn start_with(scratch: &Scratch, flags: &[&str]) -> Self {
+        Self::of(scratch, scratch.command([&["serve", "--stdio"], flags].concat()))
     }
 
     /// Runs this command, which serves a client on its stdin and stdout, and says nothing yet.
@@ -216,6 +221,11 @@ impl Client {
     /// Everything that was heard so far.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.heard.state.lock().unwrap().lines.clone()
+    }
+
+    /// What was said on stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.heard.state.lock().unwrap().stderr.clone()
     }
 
     /// The params of the notifications of this method so far.

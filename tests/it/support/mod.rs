@@ -3,6 +3,7 @@
 pub(crate) mod client;
 pub(crate) mod fake;
 pub(crate) mod http;
+pub(crate) mod http_client;
 pub(crate) mod library;
 pub(crate) mod procs;
 pub(crate) mod program;

@@ -21,6 +21,11 @@ pub(crate) fn python(name: &str, arguments: &[&str]) -> Option<Value> {
     Some(json!({ "command": installed(&format!("venv/bin/{name}"))?, "args": arguments }))
 }
 
+/// Python with the packages of clients.
+pub(crate) fn interpreter() -> Option<PathBuf> {
+    installed("venv/bin/python")
+}
+
 /// The independent client: a script for node.
 pub(crate) fn inspector() -> Option<PathBuf> {
     Some(modules()?.join("@modelcontextprotocol/inspector/clients/launcher/build/index.js"))

@@ -1,0 +1,194 @@
+//! An address that is listened on, from taking it to leaving it.
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::{
+    net::{TcpListener, TcpStream, lookup_host},
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval, sleep, timeout},
+};
+
+use super::{Access, Options, Reach, connection, desk::Desk};
+use crate::Computer;
+
+/// Why an address is not listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// It can be reached from elsewhere, which nobody has allowed.
+    #[error(
+        "`{address}` can be reached from other machines; use a loopback address such as 127.0.0.1, or allow it with \
+         `--allow-remote`"
+    )]
+    NotLoopback {
+        /// As it was given.
+        address: String,
+    },
+    /// It can be reached from elsewhere, by everybody.
+    #[error(
+        "`{address}` can be reached from other machines, and there everybody needs a token; only loopback may go without"
+    )]
+    Unguarded {
+        /// As it was given.
+        address: String,
+    },
+    /// It is none.
+    #[error("`{address}` is no address to listen on; write host and port, such as 127.0.0.1:7331")]
+    Unknown {
+        /// As it was given.
+        address: String,
+    },
+    /// The system refused.
+    #[error("cannot listen on `{address}`: {reason}")]
+    Io {
+        /// As it was given.
+        address: String,
+        /// The system's reason, and the cure where there is one.
+        reason: String,
+    },
+}
+
+/// An address that is listened on. Who connects waits until it is [served](Self::serve); dropping it refuses them.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    options: Options,
+}
+
+/// Takes an address, `host:port`, where port 0 is any. Nobody is served yet.
+///
+/// An address that other machines can reach is taken only where both `options.reach` and a token allow it.
+///
+/// # Errors
+/// The address is none, is taken, or is refused as above.
+pub async fn bind(address: &str, options: Options) -> Result<Listener, BindError> {
+    if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        return Err(BindError::Unknown { address: address.to_owned() });
+    }
+    let unknown = |error: io::Error| BindError::Io { address: address.to_owned(), reason: error.to_string() };
+    let found: Vec<SocketAddr> = lookup_host(address).await.map_err(unknown)?.collect();
+    if found.iter().any(|found| !is_loopback(found.ip())) {
+        if options.reach == Reach::Loopback {
+            return Err(BindError::NotLoopback { address: address.to_owned() });
+        }
+        if matches!(options.access, Access::Anyone) {
+            return Err(BindError::Unguarded { address: address.to_owned() });
+        }
+    }
+    let failed = |error: io::Error| {
+        let cure = match error.kind() {
+            io::ErrorKind::AddrInUse => "; another program listens there: end it, or take another port",
+            io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            io::ErrorKind::PermissionDenied => "; take a port above 1023",
+            _ => "",
+        };
+        BindError::Io { address: address.to_owned(), reason: format!("{error}{cure}") }
+    };
+    let socket = TcpListener::bind(&found[..]).await.map_err(failed)?;
+    let address = socket.local_addr().map_err(failed)?;
+    Ok(Listener { socket, address, options })
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// How often it is looked after sessions that do nothing and calls that nobody comes back to, at least.
+const TIDY: Duration = Duration::from_secs(60);
+
+/// How long nobody is accepted after the system refused it: there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Listener {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where everything is served.
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// Whether other machines can reach it.
+    pub fn is_remote(&self) -> bool {
+        !is_loopback(self.address.ip())
+    }
+
+    /// Serves all clients until `leave` is ready.
+    ///
+    /// Then nobody is accepted any more, what listens ends, requests under way get 2 s to be answered (see
+    /// [`Limits`](super::Limits)), and what is left is cut. When it returns nothing of it runs any more. The Computer is
+    /// neither started nor stopped: that is its owner's to do. Dropping the future cuts everything at once.
+    pub async fn serve(self, computer: &Computer, leave: impl Future<Output = ()>) {
+        let desk = Arc::new(Desk::new(computer, self.address, &self.options));
+        let _cut = desk.tasks.cut.clone().drop_guard();
+        tokio::select! {
+            () = accept(&self.socket, &desk) => {}
+            () = tidy(&desk) => {}
+            () = leave => {}
+        }
+        drop(self.socket);
+        desk.tasks.leaving.cancel();
+        let _ = timeout(desk.limits.drain, desk.tasks.ended()).await;
+        desk.tasks.cut.cancel();
+        desk.sessions.end_all();
+        desk.tasks.ended().await;
+    }
+}
+
+/// Accepts clients. Never returns.
+async fn accept(socket: &TcpListener, desk: &Arc<Desk>) {
+    let room = Arc::new(Semaphore::new(most_connections()));
+    loop {
+        // Beyond, the system lets clients wait: entries need files too.
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        let stream = accepted(socket).await;
+        let desk_ = desk.clone();
+        desk.tasks.spawn(async move {
+            connection::serve(stream, desk_).await;
+            drop(place);
+        });
+    }
+}
+
+async fn accepted(socket: &TcpListener) -> TcpStream {
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "a client cannot be accepted");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// So many files are left to everything else.
+const OTHER_FILES: u64 = 256;
+const FEWEST: u64 = 64;
+
+/// How many connections there may be, by how many files may be open.
+fn most_connections() -> usize {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    let most = files.saturating_sub(OTHER_FILES).max(FEWEST);
+    usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}
+
+/// Ends what nobody comes back to. Never returns.
+async fn tidy(desk: &Desk) {
+    let mut tick = interval(TIDY.min(desk.limits.session_idle / 4).max(Duration::from_millis(10)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        desk.sessions.tidy();
+        desk.stateless.tidy();
+    }
+}
