@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Serve one client on stdin and stdout
     #[arg(long)]
     stdio: bool,
-    /// Serve many clients at http://ADDR/mcp, and each entry alone at http://ADDR/mcp/NAMESPACE; port 0 is any
+    /// Serve many clients over HTTP, under /mcp, and each entry alone under /mcp/NAMESPACE; port 0 is any
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
     http: Option<String>,
     /// Let everybody on this machine in over HTTP

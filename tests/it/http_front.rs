@@ -123,7 +123,7 @@ fn a_broken_stream_is_come_back_to_and_its_answer_is_not_lost() {
     let (reply, id) = begun(&mut caller, 400);
     reply.cut();
     // Meanwhile there are others, whose messages must not come here.
-    let (other, _) = begun(&mut caller, 10);
+    let (other, _) = begun(&mut caller, 100);
     let mut resumed = caller.get().header("Last-Event-ID", &id).send(served.address);
     assert!(resumed.status == 200 && resumed.is_stream());
     let answer = resumed.event().unwrap();

@@ -49,14 +49,16 @@ const ROUTES: [(&str, &str, u16); 24] = [
     ("POST", "/mcp/fake%2f", 404),
 ];
 
+/// What is shown, and what comes of it; nothing where the route decides.
+type Shown<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<u16>);
+
 #[test]
 fn every_route_is_guarded_in_the_same_order() {
     let served = guarded();
     let bearer = format!("Bearer {TOKEN}");
     let own = format!("http://{}", served.address);
     let port = served.address.port();
-    // What is shown, and what comes of it; nothing where the route decides.
-    let shown: [(&str, &[(&str, &str)], Option<u16>); 17] = [
+    let shown: [Shown<'_>; 17] = [
         ("no token", &[], Some(401)),
         ("a wrong token", &[("Authorization", "Bearer wrong")], Some(401)),
         ("half a token", &[("Authorization", "Bearer the-token")], Some(401)),

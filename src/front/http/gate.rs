@@ -109,20 +109,17 @@ struct Authority {
 impl Authority {
     /// Reads what may stand in `Host`; nothing when it holds anything else, such as a user.
     fn of(text: &str) -> Option<Self> {
-        let (name, rest) = match text.strip_prefix('[') {
-            Some(inner) => {
-                let (name, rest) = inner.split_once(']')?;
-                // Shortened or not, it is the same address.
-                (name.parse::<std::net::Ipv6Addr>().ok()?.to_string(), rest)
+        let (name, rest) = if let Some(inner) = text.strip_prefix('[') {
+            let (name, rest) = inner.split_once(']')?;
+            // Shortened or not, it is the same address.
+            (name.parse::<std::net::Ipv6Addr>().ok()?.to_string(), rest)
+        } else {
+            let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            if name.is_empty() || !name.chars().all(plain) {
+                return None;
             }
-            None => {
-                let (name, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
-                let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-                if name.is_empty() || !name.chars().all(plain) {
-                    return None;
-                }
-                (name.to_ascii_lowercase(), rest)
-            }
+            (name.to_ascii_lowercase(), rest)
         };
         let port = match rest.strip_prefix(':') {
             Some(digits) if digits.chars().all(|c| c.is_ascii_digit()) => Some(digits.parse().ok()?),

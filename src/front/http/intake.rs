@@ -100,11 +100,8 @@ impl Accepts {
 
 /// Whether a kind is named as one that is not taken.
 fn is_unwanted(kind: &str) -> bool {
-    kind.split(';').skip(1).any(|parameter| {
-        let weight =
-            parameter.trim().strip_prefix("q=").map(|weight| weight.trim_end_matches('0').trim_end_matches('.'));
-        weight.is_some_and(str::is_empty)
-    })
+    let weight = kind.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("q="));
+    weight.and_then(|weight| weight.parse::<f32>().ok()).is_some_and(|weight| weight <= 0.0)
 }
 
 #[cfg(test)]

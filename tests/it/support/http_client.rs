@@ -62,7 +62,7 @@ impl Daemon {
         let (from, to) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
         thread::spawn(move || {
             for line in BufReader::new(from).lines().map_while(Result::ok) {
-                *to.lock().unwrap() += &format!("{line}\n");
+                writeln!(to.lock().unwrap(), "{line}").unwrap();
             }
         });
         let address = listening(|| stderr.lock().unwrap().clone());
