@@ -18,7 +18,9 @@ const EARLIEST: Duration = Duration::from_millis(5);
 /// What a call is measured by.
 #[derive(Debug)]
 pub(super) struct Clock {
-    pub(super) act: String,
+    /// The tool, or the method of what is no call.
+    pub(super) what: String,
+    pub(super) is_tool: bool,
     pub(super) begin: Instant,
 }
 
@@ -50,7 +52,7 @@ pub(super) fn judge(pending: &Pending, options: &Options, now: Instant) -> Optio
         return None;
     };
     Some(Error::Timeout {
-        act: clock.act.clone(),
+        act: if clock.is_tool { format!("calling `{}`", clock.what) } else { format!("`{}`", clock.what) },
         after,
         silent,
         cure: format!("raise `{option}` if it needs longer"),

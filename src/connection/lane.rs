@@ -57,6 +57,11 @@ impl Lane {
         }
     }
 
+    /// Whether it has to know what a message is.
+    pub(super) fn shows_kinds(&self) -> bool {
+        self.may_miss()
+    }
+
     /// Whether a message that was handed over may turn out to have reached nobody.
     pub(super) fn may_miss(&self) -> bool {
         match self {

@@ -237,6 +237,11 @@ impl Link {
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
     }
 
+    /// Whether a message must say what it is: see [`Lane::shows_kinds`].
+    pub(super) fn shows_kinds(&self) -> bool {
+        self.lane.shows_kinds()
+    }
+
     /// Sends a message as it is.
     pub(super) fn send(&self, message: &Message<'_>) -> Result<()> {
         self.lane.send(message).map_err(|refused| match refused {

@@ -42,18 +42,15 @@ pub(super) fn call(link: &Arc<Link>, call: Call<'_>, context: CallContext) -> Op
         // The new generation has other ways: what is listened to has changed already.
         return Some(Box::pin(async { Ok(Answer::made(&serde_json::json!({}))) }));
     }
-    let kept = (link.is_modern() && !context.input_required).then(|| call.keep());
+    let may_ask = link.is_modern() && !context.input_required;
+    let kept = may_ask.then(|| Box::new((link.clone(), call.keep(), context.clone())));
     match send(link, call, &context) {
-        Ok(sent) => {
-            let link = link.clone();
-            Some(Box::pin(async move {
-                let answer = sent.wait(context.cancel.clone()).await?;
-                match kept {
-                    Some(kept) => rounds::finish(&link, &kept, (answer, context)).await,
-                    None => Ok(answer),
-                }
-            }))
-        }
+        Ok(sent) => Some(Box::pin(async move {
+            let answer = sent.wait(context.cancel).await?;
+            let Some(kept) = kept else { return Ok(answer) };
+            let (link, call, context) = *kept;
+            rounds::finish(&link, &call, (answer, context)).await
+        })),
         Err(Error::Ended { .. }) => None,
         Err(error) => Some(Box::pin(async move { Err(error) })),
     }
@@ -67,27 +64,29 @@ pub(super) struct Sent {
 
 /// Sends a request of a caller.
 pub(super) fn send(link: &Arc<Link>, call: Call<'_>, context: &CallContext) -> Result<Sent> {
-    let act = match call.name {
-        Some(name) if call.method == CALL_TOOL => format!("calling `{name}`"),
-        _ => format!("`{}`", call.method),
-    };
-    let (id, reply) = link.expect(context, Some(Clock { act, begin: Instant::now() }))?;
+    let tool = call.name.filter(|_| call.method == CALL_TOOL);
+    let what = tool.unwrap_or(call.method).to_owned();
+    let clock = Clock { what, is_tool: tool.is_some(), begin: Instant::now() };
+    let (id, reply) = link.expect(context, Some(clock))?;
     let wait = Wait { link: link.clone(), id, armed: true };
     let line = line_of_call(link, id, call, context);
+    if !link.shows_kinds() {
+        // A pipe does not look, and finding out has its price.
+        link.send(&Message { line: line.as_bytes(), kind: Kind::Answer })?;
+        return Ok(Sent { wait, reply });
+    }
     let key = || {
         let key = call.rest.iter().find(|(name, _)| matches!(*name, "uri" | "taskId"));
         key.and_then(|(_, key)| serde_json::from_str(key.get()).ok())
     };
     let key: Option<String> = if call.name.is_none() { key() } else { None };
-    link.send(&Message {
-        line: line.as_bytes(),
-        kind: Kind::Request {
-            id: &format!("\"{PREFIX}{id}\""),
-            method: call.method,
-            name: call.name.or(key.as_deref()),
-            arguments: call.arguments,
-        },
-    })?;
+    let kind = Kind::Request {
+        id: &format!("\"{PREFIX}{id}\""),
+        method: call.method,
+        name: call.name.or(key.as_deref()),
+        arguments: call.arguments,
+    };
+    link.send(&Message { line: line.as_bytes(), kind })?;
     Ok(Sent { wait, reply })
 }
 

@@ -136,10 +136,17 @@ fn uri_of(notice: &Notice) -> Option<String> {
 }
 
 /// Whether a client that wants log messages from a level on wants this one. Who has said nothing gets all.
-pub(super) fn wants(level: Option<&str>, params: &RawValue) -> bool {
+fn wants(level: Option<&str>, params: &RawValue) -> bool {
     let Some(wanted) = level.and_then(weight) else { return true };
     let given = RawObject::parse(params).and_then(|params| params.text("level"));
     given.and_then(|given| weight(&given)).is_none_or(|given| given >= wanted)
+}
+
+/// Tells a client of a log message that came with a call of it, if it wants that.
+pub(super) fn tell_log(outlet: &Outlet, level: Option<&str>, params: &RawValue) {
+    if wants(level, params) && !outlet.is_crowded() {
+        outlet.tell(&message::notification("notifications/message", Some(params)));
+    }
 }
 
 /// What a client of 2026-07-28 listens to.

@@ -5,34 +5,66 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{message, outlet::Outlet, parked::Asked, peer::Peer};
+use super::{announce, message, outlet::Outlet, parked::Asked, peer::Peer};
 use crate::{
     connection::unattended,
     error::Error,
     raw::RawObject,
-    source::{Answer, Ask, Question, Waiting},
+    source::{Answer, Ask, Question, Sink, Waiting},
 };
 
+/// How whoever serves a call reaches the client that made it.
+#[derive(Clone)]
+pub(super) struct Heard {
+    pub(super) log: Sink,
+    pub(super) ask: Ask,
+}
+
+/// How a client with a handshake is reached about a call.
+pub(super) fn heard(peer: &Arc<Peer>, outlet: &Outlet) -> Heard {
+    match outlet {
+        // On one line it is the same for all calls.
+        Outlet::Line(_) => peer.standing.get_or_init(|| Heard::over(peer, outlet)).clone(),
+        Outlet::Stream(_) => Heard::over(peer, outlet),
+    }
+}
+
+impl Heard {
+    fn over(peer: &Arc<Peer>, outlet: &Outlet) -> Self {
+        // The client may hold this: it must not hold the client.
+        let (logged, asked) = (Arc::downgrade(peer), Arc::downgrade(peer));
+        let (log_outlet, outlet) = (outlet.clone(), outlet.clone());
+        Self {
+            log: Arc::new(move |params: &RawValue| {
+                let level = logged.upgrade().and_then(|peer| peer.level());
+                announce::tell_log(&log_outlet, level.as_deref(), params);
+            }),
+            ask: Arc::new(move |question| match asked.upgrade() {
+                Some(peer) => legacy(&peer, &outlet, question),
+                None => Box::pin(async { Err(Error::Cancelled) }),
+            }),
+        }
+    }
+}
+
 /// Asks a client with a handshake, over the way that belongs to its call.
-pub(super) fn legacy(peer: &Arc<Peer>, outlet: &Outlet) -> Ask {
-    let (peer, outlet) = (peer.clone(), outlet.clone());
-    Arc::new(move |question| {
-        let able = peer.hello().is_some_and(|hello| can(&hello.capabilities, &question, peer.scope.is_one()));
-        if !able {
-            return without(&peer, &question);
-        }
-        let (id, answer) = peer.ask();
-        let pending = Pending { peer: peer.clone(), outlet: outlet.clone(), id, armed: true };
-        let told = outlet.tell(&message::request(&pending.id, &question.method, question.params.as_deref()));
-        if !told {
-            return without(&peer, &question);
-        }
-        Box::pin(async move {
-            let mut pending = pending;
-            let outcome = answer.await;
-            pending.armed = false;
-            outcome.unwrap_or(Err(Error::Cancelled))
-        })
+fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answer> {
+    let able = peer.hello().is_some_and(|hello| can(&hello.capabilities, &question, peer.scope.is_one()));
+    if !able {
+        return without(peer, &question);
+    }
+    let (id, answer) = peer.ask();
+    let pending = Pending { peer: peer.clone(), outlet: outlet.clone(), id, armed: true };
+    let told = outlet.tell(&message::request(&pending.id, &question.method, question.params.as_deref()));
+    if !told {
+        return without(peer, &question);
+    }
+    Box::pin(async move {
+        // Whole: of what is captured piece by piece, the rest would be dropped now.
+        let mut pending = pending;
+        let outcome = answer.await;
+        pending.armed = false;
+        outcome.unwrap_or(Err(Error::Cancelled))
     })
 }
 

@@ -12,8 +12,7 @@ use serde_json::{json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    announce::{self, wants},
-    ask, hello,
+    announce, ask, hello,
     message::{self, Era, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
     parked::{self, Conversation, Slot},
@@ -44,6 +43,9 @@ pub(super) struct Request<'a> {
 /// What is left to be done for a request. Whoever holds it runs it; dropping it takes the request back.
 pub(super) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// How long a request about something that nobody has waits for entries that are being brought up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long it is waited for one entry before it is told what that can do.
 const ONE_ENTRY: Duration = Duration::from_secs(5);
 
@@ -63,6 +65,7 @@ pub(super) fn begin(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
         ("server/discover", Era::Modern) => discover(peer, request, outlet),
         ("ping", Era::Legacy) => now(&outlet, message::made(request.id, &json!({}), request.era)),
         ("logging/setLevel", Era::Legacy) => set_level(peer, request, outlet),
+        ("resources/subscribe", Era::Legacy) if is_early(peer, request) => later(peer, request, outlet),
         ("resources/subscribe", Era::Legacy) => subscribe(peer, request, outlet),
         ("resources/unsubscribe", Era::Legacy) => unsubscribe(peer, request, outlet),
         ("subscriptions/listen", Era::Modern) => listen(peer, request, outlet),
@@ -76,10 +79,44 @@ pub(super) fn begin(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
             | "subscriptions/listen",
             _,
         ) => unknown(request, &outlet),
+        ("prompts/get" | "resources/read" | "completion/complete", _) if is_early(peer, request) => {
+            later(peer, request, outlet)
+        }
         (CALL_TOOL | "prompts/get" | "resources/read" | "completion/complete", _) => admit(peer, request, outlet),
         (method, _) if method.starts_with("tasks/") || peer.scope.is_one() => admit(peer, request, outlet),
         _ => unknown(request, &outlet),
     }
+}
+
+/// Whether a request is about something that nobody has, while entries are still being brought up that may have it.
+fn is_early(peer: &Arc<Peer>, request: &Request<'_>) -> bool {
+    if !peer.scope.is_unsettled() {
+        return false;
+    }
+    let members = request.params.and_then(RawObject::parse).unwrap_or_default();
+    let subject = members.object("ref").unwrap_or(members);
+    let known = match (subject.text("uri"), subject.text("name")) {
+        (Some(uri), _) => peer.scope.owns(&uri),
+        (None, Some(name)) => peer.scope.prompt(&name).is_some(),
+        (None, None) => true,
+    };
+    !known
+}
+
+/// Begins a request when what should be up is up, or has failed.
+fn later(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
+    let (id, method, era) = (request.id.to_owned(), request.method.to_owned(), request.era);
+    let params = request.params.map(ToOwned::to_owned);
+    let peer_ = peer.clone();
+    tracked(peer, request.id, async move {
+        peer_.scope.settled(PATIENCE).await;
+        let request = Request { id: &id, method: &method, params: params.as_deref(), era };
+        let work = match method.as_str() {
+            "resources/subscribe" => subscribe(&peer_, &request, outlet),
+            _ => admit(&peer_, &request, outlet),
+        };
+        work.await;
+    })
 }
 
 /// A request of the new generation says what it must; with a handshake that has been said.
@@ -294,19 +331,17 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             Err(error) => now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain))),
         };
     }
-    let slot = Slot::new(outlet.clone(), token);
-    let mut context =
-        CallContext { progress: slot.with(|to| to.token.is_some()).then(|| progress(&slot)), ..CallContext::default() };
+    let tool = tool(request, &members);
+    let mut context = CallContext::default();
     match request.era {
         Era::Legacy => {
+            context.progress = token.map(|token| progress(&outlet, token));
             context.capabilities = peer.hello().map(|hello| hello.capabilities.clone());
-            context.log_level = peer.level().map(Into::into);
-            let client = peer.clone();
-            context.log = Some(log(&slot, move || client.level()));
-            context.ask = Some(ask::legacy(peer, &outlet));
-            let answer = sent(peer, request, (&members, context));
+            context.log_level = peer.level();
+            let heard = ask::heard(peer, &outlet);
+            (context.log, context.ask) = (Some(heard.log), Some(heard.ask));
+            let answer = sent(peer, request, (&members, tool.as_deref(), context));
             let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-            let tool = tool(request, &members);
             tracked(peer, request.id, async move {
                 let outcome = answer.await;
                 peer_.note_task(tool.as_deref(), &outcome);
@@ -316,13 +351,15 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
         }
         Era::Modern => {
             let said = checked(request).unwrap_or_default();
+            let slot = Slot::new(outlet.clone(), token);
+            context.progress = slot.with(|to| to.token.is_some()).then(|| progress_by(&slot));
             let (ask, questions) = ask::modern(peer, said.capabilities.clone());
             context.capabilities = said.capabilities;
-            context.log = said.level.map(|level| log(&slot, move || Some(level.clone())));
+            context.log = said.level.map(|level| log_by(&slot, level));
             context.ask = Some(ask);
             context.input_required = true;
-            let answer = sent(peer, request, (&members, context));
-            let conversation = Conversation { answer, questions, slot, shape, tool: tool(request, &members) };
+            let answer = sent(peer, request, (&members, tool.as_deref(), context));
+            let conversation = Conversation { answer, questions, slot, shape, tool };
             converse(peer, request.id, (conversation, outlet, room))
         }
     }
@@ -365,39 +402,47 @@ fn converse(
     })
 }
 
-/// Where progress of a call goes: nowhere unless the client gave a token.
-fn progress(slot: &Slot) -> Sink {
+/// Where progress of a call goes.
+fn progress(outlet: &Outlet, token: Box<RawValue>) -> Sink {
+    let outlet = outlet.clone();
+    Arc::new(move |params: &RawValue| tell_progress(&outlet, &token, params))
+}
+
+/// The same for a call that may come back as another request.
+fn progress_by(slot: &Slot) -> Sink {
     let slot = slot.clone();
     Arc::new(move |params: &RawValue| {
         slot.with(|to| {
-            // Progress that a slow client would read late is of no use to it.
-            if let Some(token) = to.token.as_deref().filter(|_| !to.outlet.is_crowded())
-                && let Some(message) = message::progress(params, token)
-            {
-                to.outlet.tell(&message);
+            if let Some(token) = to.token.as_deref() {
+                tell_progress(&to.outlet, token, params);
             }
         });
     })
 }
 
+fn tell_progress(outlet: &Outlet, token: &RawValue, params: &RawValue) {
+    // Progress that a slow client would read late is of no use to it.
+    if !outlet.is_crowded()
+        && let Some(message) = message::progress(params, token)
+    {
+        outlet.tell(&message);
+    }
+}
+
 /// Where the log messages of a call go, from a level on.
-fn log(slot: &Slot, level: impl Fn() -> Option<String> + Send + Sync + 'static) -> Sink {
+fn log_by(slot: &Slot, level: String) -> Sink {
     let slot = slot.clone();
-    Arc::new(move |params: &RawValue| {
-        if wants(level().as_deref(), params) {
-            slot.with(|to| {
-                if !to.outlet.is_crowded() {
-                    to.outlet.tell(&message::notification("notifications/message", Some(params)));
-                }
-            });
-        }
-    })
+    Arc::new(move |params: &RawValue| slot.with(|to| announce::tell_log(&to.outlet, Some(&level), params)))
 }
 
 /// A request on its way to its entry.
-fn sent(peer: &Arc<Peer>, request: &Request<'_>, (members, context): (&RawObject<'_>, CallContext)) -> Waiting<Answer> {
+fn sent(
+    peer: &Arc<Peer>,
+    request: &Request<'_>,
+    (members, tool, context): (&RawObject<'_>, Option<&str>, CallContext),
+) -> Waiting<Answer> {
     match request.method {
-        CALL_TOOL => call(peer, members, context),
+        CALL_TOOL => call(peer, members, (tool, context)),
         "prompts/get" => {
             let Some(name) = members.text("name") else { return wrong("`prompts/get` needs `params.name`, a string") };
             match peer.scope.prompt(&name) {
@@ -435,14 +480,14 @@ fn rest<'a>(members: &'a RawObject<'a>, apart: &[&str]) -> Vec<(&'a str, &'a Raw
     all.filter(|(name, _)| *name != "_meta" && !apart.contains(name)).collect()
 }
 
-fn call(peer: &Arc<Peer>, members: &RawObject<'_>, context: CallContext) -> Waiting<Answer> {
-    let Some(name) = members.text("name") else {
+fn call(peer: &Arc<Peer>, members: &RawObject<'_>, (name, context): (Option<&str>, CallContext)) -> Waiting<Answer> {
+    let Some(name) = name else {
         return wrong("cannot call a tool: `params.name` must be a string");
     };
     let arguments = members.get("arguments").filter(|arguments| arguments.get() != "null");
     let rest = rest(members, &["name", "arguments"]);
     let params = Params { arguments, meta: members.get("_meta"), rest: &rest };
-    peer.scope.call(&name, params, context)
+    peer.scope.call(name, params, context)
 }
 
 /// A request about something that has a name of its own at its entry.

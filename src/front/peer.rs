@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
+    ask::Heard,
     hello::Hello,
     message::Era,
     parked::Parking,
@@ -35,10 +36,12 @@ pub(super) struct Peer {
     /// Whether the handshake is complete, so that it may be told of changes.
     initialized: AtomicBool,
     /// From which level on it wants to see log messages.
-    level: Mutex<Option<String>>,
+    level: Mutex<Option<Arc<str>>>,
     /// Which version of each kind it has listed first or been told of last.
     seen: Mutex<HashMap<&'static str, u64>>,
     subscribed: Mutex<HashMap<String, Way>>,
+    /// How its calls are heard where all of them have one way out.
+    pub(super) standing: OnceLock<Heard>,
     /// Our questions to it that it has not answered.
     asked: Mutex<HashMap<String, oneshot::Sender<Result<Answer>>>>,
     next_question: AtomicU64,
@@ -85,6 +88,7 @@ impl Peer {
             level: Mutex::default(),
             seen: Mutex::default(),
             subscribed: Mutex::default(),
+            standing: OnceLock::new(),
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
             under_way: Mutex::default(),
@@ -117,12 +121,12 @@ impl Peer {
         self.hello.get().is_some() && self.initialized.load(Ordering::Acquire)
     }
 
-    pub(super) fn level(&self) -> Option<String> {
+    pub(super) fn level(&self) -> Option<Arc<str>> {
         lock(&self.level).clone()
     }
 
     pub(super) fn set_level(&self, level: &str) {
-        *lock(&self.level) = Some(level.to_owned());
+        *lock(&self.level) = Some(level.into());
     }
 
     /// Notes that it has listed a kind; what it hears of from then on is what changes after that.

@@ -99,6 +99,19 @@ impl Scope {
         }
     }
 
+    /// Whether something of it is being brought up for the first time or again.
+    pub(super) fn is_unsettled(&self) -> bool {
+        let board = self.computer.board();
+        let shown = board.namespaces().into_iter().filter(|namespace| self.shows(namespace));
+        let mut handles = shown.filter_map(|namespace| board.handle(namespace.as_str()));
+        handles.any(|handle| !handle.status().is_settled())
+    }
+
+    /// Whether it is known whose resource that is.
+    pub(super) fn owns(&self, uri: &str) -> bool {
+        self.entry.is_some() || self.registry().shelf().owner(uri).is_some()
+    }
+
     /// The definitions of all that it has of a kind.
     pub(super) fn definitions(&self, kind: Kind) -> Vec<Arc<RawValue>> {
         let registry = self.registry();

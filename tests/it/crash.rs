@@ -128,8 +128,9 @@ fn a_server_that_closes_its_input_is_started_anew() {
         r#"echo start >> {file}; if [ $(wc -l < {file}) -gt 1 ]; then exec {fake}; fi
            read -r line; echo '{{"jsonrpc":"2.0","id":0,"error":{{"code":-32601,"message":"no"}}}}'
            read -r line; echo '{{"jsonrpc":"2.0","id":1,"result":{{"protocolVersion":"2025-11-25","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"s","version":"0"}}}}}}'
-           read -r line; read -r line; echo '{{"jsonrpc":"2.0","id":"c-1","result":{{"tools":[{{"name":"echo","inputSchema":{{"type":"object"}}}}]}}}}'
-           exec < /dev/null; exec sleep 1000"#,
+           read -r line; read -r line; exec < /dev/null
+           echo '{{"jsonrpc":"2.0","id":"c-1","result":{{"tools":[{{"name":"echo","inputSchema":{{"type":"object"}}}}]}}}}'
+           exec sleep 1000"#,
         file = text(&file),
         fake = text(&crate::support::fake::path()),
     );
