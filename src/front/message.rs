@@ -73,6 +73,9 @@ pub(super) fn answer(id: &str, outcome: Result<Answer, Error>, (era, shape): (Er
 pub(super) fn failed(id: &str, error: Error, (era, shape): (Era, Shape)) -> Vec<u8> {
     match error {
         Error::Server { code, message, data } => {
+            // The code for a resource that is not there is another in the new generation.
+            let is_missing = code == Era::Legacy.no_resource() && shape == Shape::Cached;
+            let code = if is_missing { era.no_resource() } else { code };
             let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
             let message = serde_json::Value::from(message);
             line(&[
