@@ -18,7 +18,10 @@ use std::{
 };
 
 use serde_json::{Value, value::RawValue};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::{
+    runtime::Handle as Runtime,
+    sync::{Semaphore, broadcast},
+};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -77,6 +80,8 @@ struct Inner {
     run: Mutex<Option<Run>>,
     /// The tasks of the run that was stopped last: whoever stops meanwhile waits for them too.
     ending: Mutex<Option<TaskTracker>>,
+    /// Entries that were removed and may not be gone yet: whoever stops is in a hurry for them too.
+    leaving: Mutex<Vec<crate::supervisor::Handle<crate::source::Face>>>,
     meter: health::Meter,
     /// What several callers want at the same time is done once.
     ready: health::Once<EnsureReady>,
@@ -89,6 +94,8 @@ struct Run {
     tasks: TaskTracker,
     stop: CancellationToken,
     begun: Instant,
+    /// Something may be dropped where no runtime is.
+    runtime: Runtime,
     _guard: Arc<DropGuard>,
 }
 
@@ -120,6 +127,7 @@ impl Computer {
             applying: Semaphore::new(1),
             run: Mutex::default(),
             ending: Mutex::default(),
+            leaving: Mutex::default(),
             meter: Arc::default(),
             ready: health::Once::default(),
             retry: health::Once::default(),

@@ -63,7 +63,7 @@ pub(crate) struct Options {
 pub(crate) struct Session {
     link: Arc<Link>,
     running: Option<handshake::Running>,
-    refresh: Option<Waiting<(ToolList, Listings)>>,
+    refresh: Option<Waiting<(ToolList, Option<Listings>)>>,
 }
 
 /// What happens to a session.
@@ -74,6 +74,9 @@ pub(crate) enum Happening {
     /// The server closed its output, or what came is not worth being called a connection.
     Closed(String),
 }
+
+/// How long lists of what is not tools are waited for before others get to see the tools.
+const SOON: Duration = Duration::from_secs(3);
 
 /// The pause before a list that could not be had is asked for again.
 const LIST_AGAIN: Duration = Duration::from_secs(5);
@@ -117,12 +120,26 @@ impl Session {
             self.link.spawn(listening);
         }
         self.running = Some(running);
-        let listed = timeout_at(deadline, list_all(self.link.clone())).await;
-        let (tools, listings) = listed.map_err(|_| self.slow("connecting and listing the tools"))??;
+        // That the tools can be listed decides; what else there is may come later.
+        let tools = timeout_at(deadline, listing::list(self.link.clone()));
+        let (tools, listings) = tokio::join!(tools, soon(&self.link));
+        let tools = tools.map_err(|_| self.slow("connecting and listing the tools"))??;
         self.link.set_tools(tools);
-        self.link.set_listings(listings);
+        self.show(listings);
         self.link.spawn(request::subscribe_again(self.link.clone()));
         Ok(())
+    }
+
+    /// Shows what else there is, or, when it has not come soon, goes on asking without keeping anybody waiting.
+    fn show(&self, listings: Option<Listings>) {
+        if let Some(listings) = listings {
+            return self.link.set_listings(listings);
+        }
+        let link = self.link.clone();
+        self.link.spawn(async move {
+            link.set_listings(listing::listings(link.clone()).await);
+            link.mark_listed();
+        });
     }
 
     /// The same over the older HTTP+SSE transport, which only servers of the oldest generation speak.
@@ -194,7 +211,7 @@ impl Session {
                     match listed {
                         Ok((tools, listings)) => {
                             link.set_tools(tools);
-                            link.set_listings(listings);
+                            self.show(listings);
                             return Happening::Changed;
                         }
                         // The old list stands: a server that cannot list just now can still be called.
@@ -209,6 +226,7 @@ impl Session {
                     }
                 }
                 () = link.changed(), if idle => {}
+                () = link.listed() => return Happening::Changed,
             }
         }
     }
@@ -243,8 +261,13 @@ impl Drop for Session {
     }
 }
 
-/// All that a server has. That the tools can be listed decides; the rest is listed meanwhile.
-async fn list_all(link: Arc<Link>) -> Result<(ToolList, Listings)> {
-    let (tools, listings) = tokio::join!(listing::list(link.clone()), listing::listings(link));
+/// All that a server has; nothing of what is beside its tools when that does not come soon.
+async fn list_all(link: Arc<Link>) -> Result<(ToolList, Option<Listings>)> {
+    let (tools, listings) = tokio::join!(listing::list(link.clone()), soon(&link));
     Ok((tools?, listings))
+}
+
+/// What a server has beside its tools, if it says so soon.
+async fn soon(link: &Arc<Link>) -> Option<Listings> {
+    timeout(SOON, listing::listings(link.clone())).await.ok()
 }

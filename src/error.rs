@@ -128,8 +128,8 @@ pub enum Error {
         url: String,
         /// What happened, with the cure where there is one.
         reason: String,
-        /// Whether the request certainly has not reached the server.
-        unsent: bool,
+        /// What is known of the request.
+        delivery: Delivery,
     },
     /// The server wants credentials that it was not given.
     #[error("{url} wants credentials: {cure}")]
@@ -178,6 +178,17 @@ pub enum Error {
     /// The unit's own code panicked. The daemon lives on.
     #[error("internal error while serving this entry: {0}; please report it")]
     Panicked(String),
+}
+
+/// What is known of a request over HTTP that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It certainly has not reached the server.
+    Unsent,
+    /// It may have reached the server, and the server may have done what it asks.
+    Unknown,
+    /// The server has refused it.
+    Refused,
 }
 
 impl Error {

@@ -64,8 +64,8 @@ impl Secrets {
             Error::Server { code, message, data } => {
                 Error::Server { code, message: mask(message), data: data.map(mask) }
             }
-            Error::Http { act, url, reason, unsent } => {
-                Error::Http { act, url: mask(url), reason: mask(reason), unsent }
+            Error::Http { act, url, reason, delivery } => {
+                Error::Http { act, url: mask(url), reason: mask(reason), delivery }
             }
             Error::NeedsAuth { url, cure } => Error::NeedsAuth { url: mask(url), cure: mask(cure) },
             Error::Panicked(words) => Error::Panicked(mask(words)),

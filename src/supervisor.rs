@@ -147,6 +147,11 @@ impl<F: Clone> Handle<F> {
         self.send(|done| Command::Renew(renewal, done))
     }
 
+    /// Whether the supervisor has left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.mailbox.is_closed()
+    }
+
     /// Makes the supervisor leave, with `grace` for the unit. Its task ends when nothing of the unit is left.
     ///
     /// Who asks again can only shorten the grace.

@@ -132,7 +132,7 @@ impl Computer {
             switch
         });
         for removed in &switch.removed {
-            removed.handle.end(GRACE);
+            self.let_leave(&removed.handle);
         }
         switch
     }

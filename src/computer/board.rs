@@ -250,8 +250,11 @@ impl Board {
             (present.filter_map(Slot::member).collect(), slots.ground.rules)
         };
         let registry = Arc::new(Registry::of(&members, rules));
-        // The handles may be others even when the tools are the same.
-        self.registry.send_replace(registry.clone());
+        // The handles may be others even when the tools are the same. Whoever watches is not woken while it is quiet.
+        self.registry.send_if_modified(|published| {
+            *published = registry.clone();
+            told.quiet == 0
+        });
         if told.quiet > 0 {
             return;
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use tokio::runtime::Handle as Runtime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -60,7 +61,13 @@ impl Computer {
             }
             let stop = CancellationToken::new();
             let guard = Arc::new(stop.clone().drop_guard());
-            *run = Some(Run { tasks: TaskTracker::new(), stop, begun: Instant::now(), _guard: guard });
+            *run = Some(Run {
+                tasks: TaskTracker::new(),
+                stop,
+                begun: Instant::now(),
+                runtime: Runtime::current(),
+                _guard: guard,
+            });
         }
         if let Some(run) = self.run() {
             let board = self.inner.board.clone();
@@ -97,8 +104,16 @@ impl Computer {
     /// Does something for as long as the Computer runs; nothing when it does not.
     pub(crate) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(run) = self.run() {
-            run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(work));
+            run.tasks.spawn_on(run.stop.clone().run_until_cancelled_owned(work), &run.runtime);
         }
+    }
+
+    /// Lets an entry leave that is off the board already.
+    pub(super) fn let_leave(&self, handle: &Handle<Face>) {
+        handle.end(GRACE);
+        let mut leaving = self.inner.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|handle| !handle.is_over());
+        leaving.push(handle.clone());
     }
 
     /// Closes all connections and ends all that was started. Returns when the processes are gone.
@@ -120,6 +135,8 @@ impl Computer {
         for live in &live {
             live.handle.end(grace);
         }
+        let leaving = std::mem::take(&mut *self.inner.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        leaving.iter().for_each(|handle| handle.end(grace));
         run.stop.cancel();
         run.tasks.wait().await;
         // A login shell that was being asked for its environment is on its way to its end.
@@ -167,7 +184,7 @@ impl Computer {
         let Some(Slot { live, .. }) = self.inner.board.unregister(namespace) else { return };
         self.inner.board.publish();
         if let Some(Supervised { handle, task }) = live {
-            handle.end(GRACE);
+            self.let_leave(&handle);
             // A supervisor that panicked has dropped its unit, which kills it.
             let _ = task.await;
         }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::{board::Board, health, status_tool};
 use crate::{
-    error::{Error, Result},
+    error::{Delivery, Error, Result},
     name::namespace_of,
     registry::{Registry, Target},
     source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Waiting},
@@ -169,11 +169,11 @@ impl Way {
             };
             match first.await {
                 // The server died before it answered, and calling twice is like calling once.
-                Err(Error::Ended { .. } | Error::Http { .. }) if self.repeatable.0 => {
+                Err(Error::Ended { .. } | Error::Http { delivery: Delivery::Unknown, .. }) if self.repeatable.0 => {
                     self.send_to_next(&call, &context).await?.await
                 }
                 // It has reached nobody.
-                Err(Error::Http { unsent: true, .. }) => self.send_to_next(&call, &context).await?.await,
+                Err(Error::Http { delivery: Delivery::Unsent, .. }) => self.send_to_next(&call, &context).await?.await,
                 outcome => outcome,
             }
         })

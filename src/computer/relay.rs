@@ -77,19 +77,20 @@ impl Board {
     /// Somebody wants to hear of a resource. The first is told to the entry; only what the entry refuses fails.
     pub(crate) async fn subscribe(&self, way: &Way) -> Result<()> {
         let Some(recipe) = self.recipe(way.namespace.as_str()) else { return Err(gone(&way.namespace)) };
-        if !recipe.subscribed.add(&way.own) {
-            return Ok(());
+        // One after the other: a second must not count on what the first has only asked for.
+        let _turn = recipe.subscribed.turn().await;
+        let wish = recipe.subscribed.add(&way.own);
+        if !wish.is_known() {
+            about_uri(way, "resources/subscribe").await?;
         }
-        let outcome = about_uri(way, "resources/subscribe").await;
-        if outcome.is_err() {
-            recipe.subscribed.remove(&way.own);
-        }
-        outcome
+        wish.keep();
+        Ok(())
     }
 
     /// Somebody does not want to hear of a resource any more. The last is told to the entry, if it is there.
     pub(crate) async fn unsubscribe(&self, way: &Way) {
         let Some(recipe) = self.recipe(way.namespace.as_str()) else { return };
+        let _turn = recipe.subscribed.turn().await;
         if recipe.subscribed.remove(&way.own) && way.handle.status().ready().is_some() {
             // It goes on to tell of what nobody listens to: that harms nobody.
             let _ = timeout(TELLING, about_uri(way, "resources/unsubscribe")).await;

@@ -32,8 +32,13 @@ const REFUSED: i64 = -1;
 pub(super) fn put(link: &Arc<Link>, (method, envelope): (&str, &Envelope<'_>), of: Option<u64>) {
     let Some(id) = envelope.id.map(|id| id.get().to_owned()) else { return };
     let question = Question { method: method.to_owned(), params: envelope.params.map(ToOwned::to_owned) };
-    if link.open_questions(|open| open.len()) >= MOST {
-        let message = format!("more than {MOST} questions are open already");
+    let (is_open, others) = link.open_questions(|open| (open.contains_key(&id), open.len()));
+    if is_open || others >= MOST {
+        let message = if is_open {
+            "a question of this id is open already".to_owned()
+        } else {
+            format!("more than {MOST} questions are open already")
+        };
         return reply(link, &id, Err(Error::Server { code: INTERNAL, message, data: None }));
     }
     let Some((call, ask)) = link.asked(of) else {

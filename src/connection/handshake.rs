@@ -1,6 +1,12 @@
 //! Agreeing on a protocol generation: rmcp's part of a connection, on top of our line transport.
 
-use std::{borrow::Cow, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rmcp::{
     RoleClient,
@@ -45,8 +51,13 @@ pub(super) struct Running {
 /// How long rmcp gets to put its things together.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// The pause before a subscription that ended is opened again.
+/// The pause before a subscription that ended is opened again: the first, and the longest, for a server that does not
+/// want to be listened to.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// After being open for so long, a subscription that ends is opened again soon.
+const CALM: Duration = Duration::from_secs(30);
 
 pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Result<Running> {
     let transport = Lower { link: link.clone(), inbound: link.take_inbound() };
@@ -140,25 +151,32 @@ impl Running {
 
 async fn listen(peer: Peer<RoleClient>, link: Arc<Link>) {
     let subscribed = link.options().subscribed.clone();
+    let mut pause = LISTEN_AGAIN;
     while !peer.is_transport_closed() {
         let others = subscribed.changed();
         let Some(filter) = filter(&peer, &subscribed.uris()) else {
             others.await;
             continue;
         };
+        let begun = Instant::now();
         if let Ok(mut subscription) = peer.listen(filter).await {
             tokio::select! {
                 // The reader has seen each change on its way here.
                 () = async { while let Ok(Some(_)) = subscription.next().await {} } => {}
                 () = others => {
                     // One that names the others takes its place at once.
+                    link.mark_changed();
                     continue;
                 }
+            }
+            if begun.elapsed() > CALM {
+                pause = LISTEN_AGAIN;
             }
             // What changed while nobody listened, nobody has told us.
             link.mark_changed();
         }
-        tokio::time::sleep(LISTEN_AGAIN).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST);
     }
 }
 

@@ -12,6 +12,7 @@ use std::{
 use rmcp::model::{RequestId, ServerJsonRpcMessage};
 use serde_json::value::RawValue;
 use tokio::{
+    runtime::Handle,
     sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
@@ -42,6 +43,8 @@ pub(crate) struct Link {
     /// Everything that runs for this session. It ends with it.
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// A call may be dropped where no runtime is.
+    runtime: Handle,
     next_id: AtomicU64,
     waiting: Mutex<HashMap<u64, Pending>>,
     tools: RwLock<Arc<ToolList>>,
@@ -58,6 +61,8 @@ pub(crate) struct Link {
     clock_call: Notify,
     changed: AtomicBool,
     woken: Notify,
+    /// What is beside the tools was listed later than they.
+    listed: Notify,
     ended: CancellationToken,
     end_reason: OnceLock<String>,
     closed: AtomicBool,
@@ -120,6 +125,7 @@ impl Link {
             options,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            runtime: Handle::current(),
             next_id: AtomicU64::new(1),
             waiting: Mutex::default(),
             tools: RwLock::default(),
@@ -132,6 +138,7 @@ impl Link {
             clock_call: Notify::new(),
             changed: AtomicBool::new(false),
             woken: Notify::new(),
+            listed: Notify::new(),
             ended: CancellationToken::new(),
             end_reason: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -206,7 +213,7 @@ impl Link {
 
     /// Runs something for as long as the session lives.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(work));
+        self.tasks.spawn_on(self.stop.clone().run_until_cancelled_owned(work), &self.runtime);
     }
 
     /// Returns when all that runs for the session has ended, which it is told to.
@@ -401,6 +408,14 @@ impl Link {
     pub(super) fn mark_changed(&self) {
         self.changed.store(true, Ordering::Release);
         self.woken.notify_one();
+    }
+
+    pub(super) fn mark_listed(&self) {
+        self.listed.notify_one();
+    }
+
+    pub(super) fn listed(&self) -> impl Future<Output = ()> + '_ {
+        self.listed.notified()
     }
 
     pub(super) fn take_changed(&self) -> bool {

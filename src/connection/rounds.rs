@@ -44,7 +44,11 @@ pub(super) async fn finish(
         let Some((responses, state)) = ({
             match wanted(&answer) {
                 Some(wanted) => {
-                    let responses = responses(link, &wanted, &context).await?;
+                    let asking = responses(link, &wanted, &context);
+                    let responses = match &context.cancel {
+                        Some(cancel) => cancel.run_until_cancelled(asking).await.ok_or(Error::Cancelled)??,
+                        None => asking.await?,
+                    };
                     Some((responses, wanted.request_state.map(ToOwned::to_owned)))
                 }
                 None => None,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -176,7 +177,7 @@ impl<'a> Filler<'a> {
     /// The variables of a file, those that look like secrets kept as such.
     pub(super) fn env_file(&mut self, path: &str) -> Result<Vec<(String, String)>> {
         let path = self.path(path);
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::Template {
+        let text = text_of(&path).map_err(|error| Error::Template {
             reference: "envFile".to_owned(),
             reason: format!("{} cannot be read ({error})", path.display()),
         })?;
@@ -216,8 +217,16 @@ fn unset(name: &str, reference: &str) -> Error {
     Error::Template { reference: reference.to_owned(), reason }
 }
 
+/// The text of a file. Nothing but a file: a pipe would keep whoever reads it waiting, and everybody with him.
+fn text_of(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    std::fs::read_to_string(path)
+}
+
 fn read(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|error| Error::Template {
+    let text = text_of(path).map_err(|error| Error::Template {
         reference: format!("${{file:{}}}", path.display()),
         reason: format!("the file cannot be read ({error})"),
     })?;

@@ -11,7 +11,7 @@ use super::{Recipe, fill::Filler};
 use crate::{
     config::{HttpConfig, HttpTransport},
     connection::{self, Happening, Lifecycle, Session},
-    error::{Error, Result},
+    error::{Delivery, Error, Result},
     shutdown::Grace,
     source::Face,
     supervisor::Event,
@@ -102,7 +102,7 @@ async fn connect(recipe: &Recipe, config: &HttpConfig, learnt: &mut Learnt) -> R
 fn told(first: Error, last: Error, way: Way) -> Error {
     match first {
         // Credentials are wanted, or nobody is there: that is what has to be mended.
-        _ if matches!(last, Error::NeedsAuth { .. } | Error::Http { unsent: true, .. }) => last,
+        _ if matches!(last, Error::NeedsAuth { .. } | Error::Http { delivery: Delivery::Unsent, .. }) => last,
         Error::Protocol { act, reason, stderr } if way == Way::Older => {
             let reason = format!("{reason} (nor does it speak the older HTTP+SSE transport)");
             Error::Protocol { act, reason, stderr }
@@ -122,7 +122,7 @@ impl Failed {
     fn is_of_the_question(&self) -> bool {
         match &self.error {
             Error::Protocol { .. } | Error::Ended { .. } | Error::Server { .. } => true,
-            Error::Http { unsent, .. } => !unsent,
+            Error::Http { delivery, .. } => *delivery != Delivery::Unsent,
             _ => false,
         }
     }
@@ -167,7 +167,7 @@ impl Server {
         let error = self.session.failure().unwrap_or(Error::Ended { how, stderr: String::new() });
         // Whoever waits has sent a request: that it was not sent is true of the one alone that found out.
         let in_flight = match error.clone() {
-            Error::Http { act, url, reason, .. } => Error::Http { act, url, reason, unsent: false },
+            Error::Http { act, url, reason, .. } => Error::Http { act, url, reason, delivery: Delivery::Unknown },
             other => other,
         };
         self.session.link().fail_all(&in_flight);

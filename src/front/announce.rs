@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use serde_json::value::RawValue;
 use tokio::sync::{
     broadcast::{self, error::RecvError},
@@ -12,7 +11,7 @@ use tokio::sync::{
 use super::{
     message,
     outlet::Outlet,
-    peer::Peer,
+    peer::{Peer, SUBSCRIPTIONS},
     scope::{Kind, Scope},
 };
 use crate::{
@@ -205,6 +204,7 @@ pub(super) async fn listen(peer: Arc<Peer>, id: String, params: Option<Box<RawVa
     let mut seen = KINDS.map(|kind| peer.scope.version(kind));
     // Acknowledged at once: that entries are told may take its time.
     let mut uris = std::mem::take(&mut filter.uris);
+    uris.truncate(SUBSCRIPTIONS);
     uris.retain(|uri| !peer.scope.resource(uri).is_empty());
     filter.uris = uris;
     if !outlet.tell(&message::acknowledged(&id, &filter.accepted())) {
@@ -244,11 +244,17 @@ struct Subscriptions {
 
 impl Subscriptions {
     async fn open(peer: &Arc<Peer>, uris: &[String]) -> Self {
-        let board = peer.scope.computer().board();
-        let ways = uris.iter().filter_map(|uri| Some((uri.clone(), peer.scope.resource(uri).into_iter().next()?)));
-        let opened =
-            join_all(ways.map(|(uri, way)| async move { board.subscribe(&way).await.ok().map(|()| (uri, way)) }));
-        Self { peer: peer.clone(), ways: opened.await.into_iter().flatten().collect() }
+        // From the first on, dropping this takes back what has been confirmed.
+        let mut subscriptions = Self { peer: peer.clone(), ways: Vec::with_capacity(uris.len()) };
+        for uri in uris {
+            let way = peer.scope.resource(uri).into_iter().next();
+            if let Some(way) = way
+                && peer.scope.computer().board().subscribe(&way).await.is_ok()
+            {
+                subscriptions.ways.push((uri.clone(), way));
+            }
+        }
+        subscriptions
     }
 
     fn names_of(&self, notice: &Notice, own: &str) -> Vec<&str> {

@@ -71,11 +71,13 @@ fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answ
 /// Hands the question to whoever will tell the client to call again.
 pub(super) fn modern(peer: &Arc<Peer>, capabilities: Option<Arc<RawValue>>) -> (Ask, mpsc::UnboundedReceiver<Asked>) {
     let (asked, questions) = mpsc::unbounded_channel();
-    let peer = peer.clone();
+    // Not the client itself: it keeps calls that wait for input, and they this.
+    let policy = peer.scope.computer().config().serve.unattended;
     let ask: Ask = Arc::new(move |question: Question| {
         let able = capabilities.as_deref().is_some_and(|capabilities| can(capabilities, &question, false));
         if !able {
-            return without(&peer, &question);
+            let answer = unattended(policy, &question);
+            return Box::pin(async { answer });
         }
         let (reply, answer) = oneshot::channel();
         if asked.send((question, reply)).is_err() {

@@ -16,7 +16,7 @@ use super::{
     message::{self, Era, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
     parked::{self, Conversation, Slot},
-    peer::{Peer, QUEUE, STREAMS},
+    peer::{Peer, QUEUE, STREAMS, SUBSCRIPTIONS},
     scope::Kind,
 };
 use crate::{
@@ -237,11 +237,17 @@ fn subscribe(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
         let outcome = match peer_.scope.resource(&uri).into_iter().next() {
             None => Err(relay::no_resource(&uri, era.no_resource())),
             // Twice is once.
-            Some(way) if !peer_.subscribe(&uri, way.clone()) => Ok(()),
+            Some(_) if peer_.is_subscribed(&uri) => Ok(()),
+            Some(_) if peer_.subscriptions() >= SUBSCRIPTIONS => Err(Error::Server {
+                code: TOO_MANY,
+                message: format!("a client hears of {SUBSCRIPTIONS} resources at most; unsubscribe from some"),
+                data: None,
+            }),
             Some(way) => {
                 let outcome = peer_.scope.computer().board().subscribe(&way).await;
-                if outcome.is_err() {
-                    peer_.unsubscribe(&uri);
+                if outcome.is_ok() && !peer_.subscribe(&uri, way.clone()) {
+                    // Somebody was faster with the same.
+                    peer_.scope.computer().board().unsubscribe(&way).await;
                 }
                 outcome
             }

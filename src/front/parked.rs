@@ -83,19 +83,16 @@ impl Parking {
     /// Keeps a call until the client comes back with input. Returns what is asked, as JSON, and the state.
     pub(super) fn park(&self, conversation: Conversation, asked: Vec<Asked>) -> Result<(Box<RawValue>, String)> {
         let state = format!("{PREFIX}{}", random()?);
-        let mut requests = serde_json::Map::new();
+        let mut requests: Vec<String> = Vec::with_capacity(asked.len());
         let mut open = Vec::with_capacity(asked.len());
         for (number, (question, reply)) in asked.into_iter().enumerate() {
             let key = format!("input-{number}");
-            let mut request = serde_json::Map::new();
-            request.insert("method".to_owned(), question.method.into());
-            if let Some(params) = question.params {
-                request.insert("params".to_owned(), serde_json::from_str(params.get()).unwrap_or_default());
-            }
-            requests.insert(key.clone(), request.into());
+            let method = serde_json::Value::from(question.method);
+            let params = question.params.map(|params| format!(",\"params\":{params}")).unwrap_or_default();
+            requests.push(format!("\"{key}\":{{\"method\":{method}{params}}}"));
             open.push((key, reply));
         }
-        let requests = RawValue::from_string(serde_json::Value::Object(requests).to_string()).unwrap_or_default();
+        let requests = RawValue::from_string(format!("{{{}}}", requests.join(","))).unwrap_or_default();
         let mut parked = lock(&self.0);
         // Whoever never comes back must not keep a server waiting for ever.
         parked.retain(|_, parked| parked.since.elapsed() < PATIENCE);

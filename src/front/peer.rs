@@ -1,7 +1,7 @@
 //! A client, as far as it outlives its requests.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -63,6 +63,9 @@ pub(super) const QUEUE: usize = 1024;
 
 /// How many listening streams a client has.
 pub(super) const STREAMS: usize = 16;
+
+/// How many resources a client hears of, and how many one listener.
+pub(super) const SUBSCRIPTIONS: usize = 1000;
 
 /// Our questions have ids that begin with this.
 const PREFIX: &str = "s-";
@@ -146,7 +149,22 @@ impl Peer {
 
     /// Notes that it wants to hear of a resource; false when it does already.
     pub(super) fn subscribe(&self, uri: &str, way: Way) -> bool {
-        lock(&self.subscribed).insert(uri.to_owned(), way).is_none()
+        match lock(&self.subscribed).entry(uri.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(way);
+                true
+            }
+        }
+    }
+
+    pub(super) fn is_subscribed(&self, uri: &str) -> bool {
+        lock(&self.subscribed).contains_key(uri)
+    }
+
+    /// How many resources it wants to hear of.
+    pub(super) fn subscriptions(&self) -> usize {
+        lock(&self.subscribed).len()
     }
 
     pub(super) fn unsubscribe(&self, uri: &str) -> Option<Way> {

@@ -220,7 +220,10 @@ async fn a_call_whose_connection_breaks_fails_at_once_and_the_entry_stays() {
         let computer = on(&web).await;
         let (error, took) = timed(act(&computer)).await;
         let error = error.unwrap_err();
-        assert!(matches!(&error, Error::Http { unsent: false, .. }) && error.is_retryable(), "{number}: {error}");
+        assert!(
+            matches!(&error, Error::Http { delivery: mcp_computer::Delivery::Unknown, .. }) && error.is_retryable(),
+            "{number}: {error}"
+        );
         assert!(took < Duration::from_secs(3), "{took:?}");
         assert_eq!(act(&computer).await.unwrap(), "done");
         assert_eq!(health_of(&computer, "web").await.restarts, 0);

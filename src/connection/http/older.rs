@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     connection::{link::Link, reader},
-    error::Error,
+    error::{Delivery, Error},
 };
 
 /// After so many messages beyond the limit in a row, it is no connection any more.
@@ -83,7 +83,8 @@ impl Carrier {
             }
         };
         let reason = format!("the server {how}; call again");
-        let error = Error::Http { act: "listening to".to_owned(), url: self.site.place(), reason, unsent: false };
+        let error =
+            Error::Http { act: "listening to".to_owned(), url: self.site.place(), reason, delivery: Delivery::Unknown };
         self.end(&link, error, &how);
     }
 }

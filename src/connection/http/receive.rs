@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     connection::{link::Link, reader},
-    error::Error,
+    error::{Delivery, Error},
     raw::RawObject,
     wire::Envelope,
 };
@@ -43,6 +43,7 @@ const DRAIN: Duration = Duration::from_millis(50);
 
 /// How long a stream is left alone before it is opened again, when the server names no time, and at most.
 const AGAIN: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Messages beyond this size are not looked into twice. Errors that do not name their request are never so large.
@@ -144,13 +145,13 @@ impl Carrier {
     }
 
     async fn resume(&self, posted: &Posted<'_>, marks: Marks) -> Result<EventStream, Trouble> {
-        sleep(marks.retry.unwrap_or(AGAIN).min(LONGEST_PAUSE)).await;
+        sleep(marks.retry.unwrap_or(AGAIN).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await;
         let headers = listening_headers(posted.talk, &marks);
         let asked = Asked { method: Method::GET, url: self.site.url.clone(), headers, body: None };
         let response = self.site.ask(&asked).await.map_err(|trouble| match trouble {
             // The request has been sent, whatever became of it.
             Trouble::Unreachable(Error::Http { act, url, reason, .. }) => {
-                Trouble::Unreachable(Error::Http { act, url, reason, unsent: false })
+                Trouble::Unreachable(Error::Http { act, url, reason, delivery: Delivery::Unknown })
             }
             other => other,
         })?;

@@ -9,7 +9,7 @@ use reqwest::{
 use tokio::time::timeout;
 
 use super::site::{Site, place};
-use crate::error::Error;
+use crate::error::{Delivery, Error};
 
 /// Why a message has no answer.
 #[derive(Debug, Clone)]
@@ -47,7 +47,8 @@ pub(super) fn failed(site: &Site, error: reqwest::Error) -> Trouble {
         }
         (false, _) => ("calling", format!("the connection was lost before the answer ({root}); call again")),
     };
-    let error = Error::Http { act: act.to_owned(), url: site.place(), reason, unsent };
+    let delivery = if unsent { Delivery::Unsent } else { Delivery::Unknown };
+    let error = Error::Http { act: act.to_owned(), url: site.place(), reason, delivery };
     let error = site.mask(error);
     if unsent { Trouble::Unreachable(error) } else { Trouble::Lost(error) }
 }
@@ -56,7 +57,7 @@ pub(super) fn failed(site: &Site, error: reqwest::Error) -> Trouble {
 pub(super) fn broken_off(site: &Site, error: Option<reqwest::Error>) -> Trouble {
     let how = error.map_or_else(|| "it was closed".to_owned(), |error| root_cause(&error.without_url()));
     let reason = format!("the connection was lost before the answer ({how}); call again");
-    Trouble::Lost(Error::Http { act: "calling".to_owned(), url: site.place(), reason, unsent: false })
+    Trouble::Lost(Error::Http { act: "calling".to_owned(), url: site.place(), reason, delivery: Delivery::Unknown })
 }
 
 fn root_cause(error: &reqwest::Error) -> String {
@@ -134,7 +135,8 @@ impl Refusal {
                 );
                 let again = if status == 429 { format!("it is called too often, {again}") } else { again };
                 let reason = format!("{said}; {again}");
-                let error = Error::Http { act: "calling".to_owned(), url: site.place(), reason, unsent: false };
+                let delivery = Delivery::Refused;
+                let error = Error::Http { act: "calling".to_owned(), url: site.place(), reason, delivery };
                 Trouble::Strange(site.mask(error))
             }
             407 => Trouble::Strange(site.protocol(format!(

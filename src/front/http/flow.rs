@@ -1,7 +1,7 @@
 //! A request and the stream of its messages, which may outlive the connection that it came by.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -61,17 +61,18 @@ impl Flow {
     }
 
     /// Goes on while nobody reads, until somebody does; true when nothing is left to be done.
-    pub(super) async fn go_on_unread(self: Arc<Self>) -> bool {
+    ///
+    /// It is taken over when this is called: who comes to read before it is polled is not overtaken.
+    pub(super) fn go_on_unread(self: Arc<Self>) -> impl Future<Output = bool> + Send {
         let turn = self.take_over();
         self.pipe.detach();
-        poll_fn(|context| {
+        poll_fn(move |context| {
             if !self.is_read_by(turn) {
                 return Poll::Ready(false);
             }
             self.pipe.watch(context);
             if self.poll_work(context) { Poll::Ready(true) } else { Poll::Pending }
         })
-        .await
     }
 
     /// Takes back what is left to be done.

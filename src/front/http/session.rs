@@ -134,9 +134,10 @@ impl Session {
             return flow.give_up();
         }
         let (session, flow) = (self.clone(), flow.clone());
+        let going_on = flow.clone().go_on_unread();
         self.tasks.spawn(async move {
             tokio::select! {
-                done = flow.clone().go_on_unread() => if done {
+                done = going_on => if done {
                     session.bury(&flow);
                 },
                 () = session.ended.cancelled() => flow.give_up(),
