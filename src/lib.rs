@@ -57,4 +57,4 @@ pub use process::guard;
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };
-pub use source::{Answer, Ask, CallContext, Question, Sink, Waiting};
+pub use source::{Answer, Ask, CallContext, Question, Respond, Sink, Waiting};

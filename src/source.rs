@@ -171,10 +171,27 @@ pub struct Question {
     pub params: Option<Box<RawValue>>,
 }
 
-/// Answers the questions of servers. Dropping the future takes the question back.
-///
-/// An [`Error::Server`](crate::Error::Server) reaches the server as it is.
-pub type Ask = Arc<dyn Fn(Question) -> Waiting<Answer> + Send + Sync>;
+/// Answers the questions of servers about a call. A function from a [`Question`] to a future is one.
+pub trait Respond: Send + Sync {
+    /// Whether it can be asked this just now. Over stdio a server does not say which call it means: then only calls
+    /// whose callers can be asked come into question.
+    fn can(&self, _question: &Question) -> bool {
+        true
+    }
+
+    /// Asks it. Dropping the future takes the question back. An [`Error::Server`](crate::Error::Server) reaches the
+    /// server as it is.
+    fn ask(&self, question: Question) -> Waiting<Answer>;
+}
+
+impl<F: Fn(Question) -> Waiting<Answer> + Send + Sync> Respond for F {
+    fn ask(&self, question: Question) -> Waiting<Answer> {
+        self(question)
+    }
+}
+
+/// Whoever answers the questions of servers.
+pub type Ask = Arc<dyn Respond>;
 
 /// What a source says without being asked, and not about a call.
 #[derive(Debug, Clone)]

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) big: Option<usize>,
     /// Have prompts, resources, completion and questions too.
     pub(crate) wide: bool,
+    /// Never answer this method.
+    pub(crate) hang_on: Option<String>,
     /// Append the own pid to this file at the start.
     pub(crate) pid_file: Option<PathBuf>,
     /// Do not end on SIGTERM.
@@ -71,6 +73,7 @@ impl Options {
                 "--late-handshake" => options.late_handshake = true,
                 "--big" => options.big = Some(value(&flag, args)),
                 "--wide" => options.wide = true,
+                "--hang-on" => options.hang_on = Some(value(&flag, args)),
                 "--pid-file" => options.pid_file = Some(value(&flag, args)),
                 "--ignore-term" => options.ignore_term = true,
                 "--ignore-eof" => options.ignore_eof = true,
@@ -105,6 +108,7 @@ impl Default for Options {
             late_handshake: false,
             big: None,
             wide: false,
+            hang_on: None,
             pid_file: None,
             ignore_term: false,
             ignore_eof: false,

@@ -81,6 +81,9 @@ impl Server {
         if method == "initialize" || method == "server/discover" {
             self.stale_handshake_answers(id);
         }
+        if self.options.hang_on.as_deref() == Some(method) {
+            return None;
+        }
         let refusal = self.refusal(method, params);
         match (method, refusal) {
             (_, Some((code, why))) => self.fail(id, code, &why),

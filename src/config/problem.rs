@@ -44,6 +44,8 @@ enum Grade {
     Warning,
     Secret,
     Unused,
+    /// A mistake in an entry that is left out: it harms no other.
+    LeftOut,
 }
 
 impl<'a> Report<'a> {
@@ -67,6 +69,32 @@ impl<'a> Report<'a> {
     /// Notes what another program's file holds and we do not use.
     pub(super) fn unused(&self, at: usize, message: impl Into<String>) {
         self.add(Grade::Unused, at, message.into());
+    }
+
+    /// Reads an entry of another program's file. With mistakes in it, it is left out, and nothing comes of it.
+    pub(super) fn or_leave_out<T>(&self, read: impl FnOnce() -> Option<T>) -> Option<T> {
+        let before = self.findings.borrow().len();
+        let entry = read();
+        let mut findings = self.findings.borrow_mut();
+        let mut left_out = false;
+        for (grade, ..) in findings[before..].iter_mut().filter(|(grade, ..)| *grade == Grade::Mistake) {
+            *grade = Grade::LeftOut;
+            left_out = true;
+        }
+        if left_out { None } else { entry }
+    }
+
+    /// What was left out is worth a warning where something is left, and a mistake where nothing is.
+    pub(super) fn settle(&self, anything_left: bool) {
+        for (grade, _, message) in self.findings.borrow_mut().iter_mut().filter(|(grade, ..)| *grade == Grade::LeftOut)
+        {
+            if anything_left {
+                *grade = Grade::Warning;
+                message.push_str("; the entry is left out");
+            } else {
+                *grade = Grade::Mistake;
+            }
+        }
     }
 
     fn add(&self, grade: Grade, at: usize, message: String) {

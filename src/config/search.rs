@@ -16,6 +16,8 @@ use super::{
     trust::Store,
 };
 
+use crate::environment;
+
 /// Where a configuration is looked for.
 pub(super) struct Search {
     pub(super) named: Option<PathBuf>,
@@ -77,7 +79,8 @@ impl Search {
         }
         let text = std::str::from_utf8(&file.content).map_err(|error| not_utf8(&file.content, &name, error))?;
         let lies_in = file.path.parent().unwrap_or(&self.directory).to_owned();
-        let setting = Setting { directory: lies_in, workspace: self.directory.clone() };
+        let workspace = project_of(&lies_in).unwrap_or_else(|| self.directory.clone());
+        let setting = Setting { directory: lies_in, workspace: workspace.clone() };
         let (mut config, mut found) = dialect::read(text, &name, (dialect, &setting));
         if !found.mistakes.is_empty() {
             return Err(LoadError::Problems(hinted(found.mistakes, &file.path, dialect)));
@@ -90,7 +93,7 @@ impl Search {
         if file.access.is_readable_by_others() {
             found.warnings.extend(found.secrets.into_iter().map(|secret| exposed(secret, dialect)));
         }
-        config.workspace = Some(self.directory.clone());
+        config.workspace = Some(workspace);
         Ok(Loaded { config, path: Some(file.path), dialect, warnings: found.warnings, unused: found.unused })
     }
 
@@ -99,6 +102,14 @@ impl Search {
         let config = ComputerConfig { workspace: Some(self.directory.clone()), ..config };
         Ok(Loaded { config, path: None, dialect: Dialect::Computer, warnings, unused: Vec::new() })
     }
+}
+
+/// The project that a directory of an editor's settings belongs to: what its files mean by the workspace, wherever we were
+/// started. The same directory at home is nobody's project.
+fn project_of(directory: &Path) -> Option<PathBuf> {
+    let is_settings = matches!(directory.file_name()?.to_str()?, ".vscode" | ".cursor" | ".roo" | ".zed" | ".gemini");
+    let project = directory.parent()?;
+    (is_settings && environment::home().as_deref() != Some(project)).then(|| project.to_owned())
 }
 
 fn exposed(secret: Problem, dialect: Dialect) -> Problem {

@@ -41,14 +41,14 @@ pub(super) fn put(link: &Arc<Link>, (method, envelope): (&str, &Envelope<'_>), o
         };
         return reply(link, &id, Err(Error::Server { code: INTERNAL, message, data: None }));
     }
-    let Some((call, ask)) = link.asked(of) else {
+    let Some((call, ask)) = link.asked(of, &question) else {
         return reply(link, &id, unattended(link.options().unattended, &question));
     };
     let (handle, registration) = AbortHandle::new_pair();
     link.open_questions(|open| open.insert(id.clone(), (call, handle)));
     let asking = link.clone();
     link.spawn(async move {
-        let outcome = Abortable::new(ask(question), registration).await;
+        let outcome = Abortable::new(ask.ask(question), registration).await;
         asking.open_questions(|open| open.remove(&id));
         asking.answered(call);
         // Taken back, it wants no answer.

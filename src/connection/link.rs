@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     raw::RawObject,
-    source::{About, Answer, Ask, Call, CallContext, Listings, Notice, Sink, Source, ToolList, Waiting},
+    source::{About, Answer, Ask, Call, CallContext, Listings, Notice, Question, Sink, Source, ToolList, Waiting},
     wire::Refused,
 };
 
@@ -364,14 +364,17 @@ impl Link {
 
     /// Who answers a question that came with a call, or on a connection that does not tell calls apart: then it is
     /// about the newest of them.
-    pub(super) fn asked(&self, of: Option<u64>) -> Option<(u64, Ask)> {
-        let mut waiting = lock(&self.waiting);
-        let known = of.filter(|id| waiting.contains_key(id));
-        let newest = || waiting.iter().filter(|(_, pending)| pending.ask.is_some()).map(|(id, _)| *id).max();
-        let id = known.or_else(newest)?;
-        let pending = waiting.get_mut(&id)?;
-        let ask = pending.ask.clone()?;
-        pending.asked += 1;
+    pub(super) fn asked(&self, of: Option<u64>, question: &Question) -> Option<(u64, Ask)> {
+        let mut candidates: Vec<(u64, Ask)> = {
+            let waiting = lock(&self.waiting);
+            let known = of.filter(|id| waiting.contains_key(id));
+            let meant = waiting.iter().filter(|(id, _)| known.is_none_or(|known| known == **id));
+            meant.filter_map(|(id, pending)| Some((*id, pending.ask.clone()?))).collect()
+        };
+        // Whether one can be asked is looked at without the lock: it is somebody else's business.
+        candidates.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
+        let (id, ask) = candidates.into_iter().find(|(_, ask)| ask.can(question))?;
+        lock(&self.waiting).get_mut(&id)?.asked += 1;
         Some((id, ask))
     }
 

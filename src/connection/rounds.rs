@@ -82,8 +82,8 @@ async fn responses(link: &Link, wanted: &InputRequired<'_>, context: &CallContex
         })?;
         let question = Question { method: request.method, params: request.params.map(ToOwned::to_owned) };
         let answer = match &context.ask {
-            Some(ask) => ask(question).await?,
-            None => ask::unattended(link.options().unattended, &question)?,
+            Some(ask) if ask.can(&question) => ask.ask(question).await?,
+            Some(_) | None => ask::unattended(link.options().unattended, &question)?,
         };
         Ok((key.clone(), RawValue::from_string(answer.get().to_owned()).unwrap_or_default()))
     });

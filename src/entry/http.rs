@@ -47,6 +47,8 @@ pub(crate) struct Server {
 pub(super) async fn resolve(recipe: &Recipe, config: &HttpConfig) -> Result<String> {
     let mut filler = Filler::new(recipe).await;
     let url = prepare::url(&mut filler, &config.url).await?;
+    // What is missing there keeps it from connecting as well.
+    prepare::headers(&mut filler, &config.headers).await?;
     Ok(filler.secrets().mask(&connection::place(&url)).into_owned())
 }
 

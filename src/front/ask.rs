@@ -1,6 +1,9 @@
 //! Questions of servers, put to the client whose call they are about.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, Ordering},
+};
 
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +13,7 @@ use crate::{
     connection::unattended,
     error::Error,
     raw::RawObject,
-    source::{Answer, Ask, Question, Sink, Waiting},
+    source::{Answer, Ask, Question, Respond, Sink, Waiting},
 };
 
 /// How whoever serves a call reaches the client that made it.
@@ -39,20 +42,33 @@ impl Heard {
                 let level = logged.upgrade().and_then(|peer| peer.level());
                 announce::tell_log(&log_outlet, level.as_deref(), params);
             }),
-            ask: Arc::new(move |question| match asked.upgrade() {
-                Some(peer) => legacy(&peer, &outlet, question),
-                None => Box::pin(async { Err(Error::Cancelled) }),
-            }),
+            ask: Arc::new(Legacy { peer: asked, outlet }),
         }
     }
 }
 
-/// Asks a client with a handshake, over the way that belongs to its call.
-fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answer> {
-    let able = peer.hello().is_some_and(|hello| can(&hello.capabilities, &question, peer.scope.is_one()));
-    if !able {
-        return without(peer, &question);
+/// A client with a handshake, and the way that belongs to its call.
+struct Legacy {
+    peer: Weak<Peer>,
+    outlet: Outlet,
+}
+
+impl Respond for Legacy {
+    fn can(&self, question: &Question) -> bool {
+        let able =
+            |peer: Arc<Peer>| peer.hello().is_some_and(|hello| can(&hello.capabilities, question, peer.scope.is_one()));
+        self.outlet.can_ask() && self.peer.upgrade().is_some_and(able)
     }
+
+    fn ask(&self, question: Question) -> Waiting<Answer> {
+        match self.peer.upgrade() {
+            Some(peer) => legacy(&peer, &self.outlet, question),
+            None => Box::pin(async { Err(Error::Cancelled) }),
+        }
+    }
+}
+
+fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answer> {
     let (id, answer) = peer.ask();
     let pending = Pending { peer: peer.clone(), outlet: outlet.clone(), id, armed: true };
     let told = outlet.tell(&message::request(&pending.id, &question.method, question.params.as_deref()));
@@ -68,24 +84,38 @@ fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answ
     })
 }
 
-/// Hands the question to whoever will tell the client to call again.
-pub(super) fn modern(peer: &Arc<Peer>, capabilities: Option<Arc<RawValue>>) -> (Ask, mpsc::UnboundedReceiver<Asked>) {
-    let (asked, questions) = mpsc::unbounded_channel();
-    // Not the client itself: it keeps calls that wait for input, and they this.
-    let policy = peer.scope.computer().config().serve.unattended;
-    let ask: Ask = Arc::new(move |question: Question| {
-        let able = capabilities.as_deref().is_some_and(|capabilities| can(capabilities, &question, false));
-        if !able {
-            let answer = unattended(policy, &question);
-            return Box::pin(async { answer });
-        }
+/// A call of a client of 2026-07-28: the question goes to whoever will tell the client to call again.
+struct Modern {
+    capabilities: Option<Arc<RawValue>>,
+    asked: mpsc::UnboundedSender<Asked>,
+    /// Whether a question waits for the client to call again. Who never does must not get the questions of others.
+    waits: Waits,
+}
+
+/// Whether a call waits for its client to call again.
+pub(super) type Waits = Arc<AtomicBool>;
+
+impl Respond for Modern {
+    fn can(&self, question: &Question) -> bool {
+        let able = self.capabilities.as_deref().is_some_and(|capabilities| can(capabilities, question, false));
+        able && !self.asked.is_closed() && !self.waits.load(Ordering::Acquire)
+    }
+
+    fn ask(&self, question: Question) -> Waiting<Answer> {
         let (reply, answer) = oneshot::channel();
-        if asked.send((question, reply)).is_err() {
+        self.waits.store(true, Ordering::Release);
+        if self.asked.send((question, reply)).is_err() {
             return Box::pin(async { Err(Error::Cancelled) });
         }
         Box::pin(async move { answer.await.unwrap_or(Err(Error::Cancelled)) })
-    });
-    (ask, questions)
+    }
+}
+
+/// Who answers questions about a call of a client of 2026-07-28, where they come out, and whether one waits.
+pub(super) fn modern(capabilities: Option<Arc<RawValue>>) -> (Ask, mpsc::UnboundedReceiver<Asked>, Waits) {
+    let (asked, questions) = mpsc::unbounded_channel();
+    let waits = Waits::default();
+    (Arc::new(Modern { capabilities, asked, waits: waits.clone() }), questions, waits)
 }
 
 /// What is answered for a client that cannot be asked this: the same as when none is there.

@@ -15,7 +15,7 @@ use super::{
     announce, ask, hello,
     message::{self, Era, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
-    parked::{self, Conversation, Slot},
+    parked::{self, Back, Conversation, Slot},
     peer::{Peer, QUEUE, STREAMS, SUBSCRIPTIONS},
     scope::Kind,
 };
@@ -331,7 +331,8 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
     let shape = Shape::of(request.method);
     let state = members.text("requestState").filter(|state| request.era == Era::Modern && parked::is_ours(state));
     if let Some(state) = state {
-        let resumed = peer.parking.resume(&state, members.get("inputResponses"), (outlet.clone(), token));
+        let back = Back { subject: subject(request, &members), responses: members.get("inputResponses") };
+        let resumed = peer.parking.resume(&state, back, (outlet.clone(), token));
         return match resumed {
             Ok(conversation) => converse(peer, request.id, (conversation, outlet, room)),
             Err(error) => now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain))),
@@ -359,16 +360,23 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             let said = checked(request).unwrap_or_default();
             let slot = Slot::new(outlet.clone(), token);
             context.progress = slot.with(|to| to.token.is_some()).then(|| progress_by(&slot));
-            let (ask, questions) = ask::modern(peer, said.capabilities.clone());
+            let (ask, questions, waits) = ask::modern(said.capabilities.clone());
             context.capabilities = said.capabilities;
             context.log = said.level.map(|level| log_by(&slot, level));
             context.ask = Some(ask);
             context.input_required = true;
             let answer = sent(peer, request, (&members, tool.as_deref(), context));
-            let conversation = Conversation { answer, questions, slot, shape, tool };
+            let subject = subject(request, &members);
+            let conversation = Conversation { answer, questions, waits, slot, shape, tool, subject };
             converse(peer, request.id, (conversation, outlet, room))
         }
     }
+}
+
+/// What a request is about: a state of ours is good for that and nothing else.
+fn subject(request: &Request<'_>, members: &RawObject<'_>) -> String {
+    let of = members.get("name").or_else(|| members.get("uri")).map_or("", RawValue::get);
+    format!("{} {of}", request.method)
 }
 
 /// The tool that a request calls.

@@ -21,6 +21,9 @@ pub(super) trait Stream: Send + Sync + 'static {
     /// Sends the answer, after which nothing follows.
     fn answer(&self, message: Vec<u8>);
 
+    /// Whether a question on it reaches the client.
+    fn can_ask(&self) -> bool;
+
     /// Whether so much waits to be read that what may be left out should be.
     fn is_crowded(&self) -> bool;
 }
@@ -34,6 +37,14 @@ impl Outlet {
         match self {
             Self::Line(outbox) => outbox.send(message).is_ok(),
             Self::Stream(stream) => stream.tell(message),
+        }
+    }
+
+    /// Whether a question reaches the client.
+    pub(super) fn can_ask(&self) -> bool {
+        match self {
+            Self::Line(_) => true,
+            Self::Stream(stream) => stream.can_ask(),
         }
     }
 

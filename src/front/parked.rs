@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{message::Shape, outlet::Outlet};
+use super::{ask::Waits, message::Shape, outlet::Outlet};
 use crate::{
     error::{Error, Result},
     raw::RawObject,
@@ -51,11 +51,20 @@ impl Slot {
 pub(super) struct Conversation {
     pub(super) answer: Waiting<Answer>,
     pub(super) questions: mpsc::UnboundedReceiver<Asked>,
+    pub(super) waits: Waits,
     pub(super) slot: Slot,
     /// What its result must say of itself.
     pub(super) shape: Shape,
     /// The tool that is called, if it is a call of one.
     pub(super) tool: Option<String>,
+    /// What the request is about.
+    pub(super) subject: String,
+}
+
+/// A client that comes back: for what, and with which answers.
+pub(super) struct Back<'a> {
+    pub(super) subject: String,
+    pub(super) responses: Option<&'a RawValue>,
 }
 
 /// Calls that wait for input, by the state that the client gives back.
@@ -104,16 +113,23 @@ impl Parking {
     pub(super) fn resume(
         &self,
         state: &str,
-        responses: Option<&RawValue>,
+        back: Back<'_>,
         (outlet, token): (Outlet, Option<Box<RawValue>>),
     ) -> Result<Conversation> {
-        let parked = lock(&self.0).remove(state).filter(|parked| parked.since.elapsed() < PATIENCE);
+        let parked = {
+            let mut parked = lock(&self.0);
+            let is_meant =
+                |parked: &Parked| parked.since.elapsed() < PATIENCE && parked.conversation.subject == back.subject;
+            if parked.get(state).is_some_and(is_meant) { parked.remove(state) } else { None }
+        };
         let Some(Parked { conversation, open, .. }) = parked else {
-            let message = "no call waits for this `requestState`: it was answered or given up".to_owned();
+            let message =
+                "no such call waits for this `requestState`: it was answered, given up, or is another".to_owned();
             return Err(Error::Server { code: super::message::INVALID_PARAMS, message, data: None });
         };
-        let responses = responses.and_then(RawObject::parse).unwrap_or_default();
+        let responses = back.responses.and_then(RawObject::parse).unwrap_or_default();
         conversation.slot.redirect(outlet, token);
+        conversation.waits.store(false, Ordering::Release);
         for (key, reply) in open {
             let answer = responses.get(&key).map(Answer::raw).ok_or(Error::Cancelled);
             // The server may have lost its patience.

@@ -116,6 +116,13 @@ impl Peer {
     }
 
     pub(super) fn mark_initialized(&self) {
+        // Who comes when everything is up hears of what changes from now on, whether it lists or not. What is still being
+        // brought up is none of its concern before it has listed.
+        if !self.scope.is_unsettled() {
+            for kind in [Kind::Tools, Kind::Prompts, Kind::Resources] {
+                self.list(kind, self.scope.version(kind));
+            }
+        }
         self.initialized.store(true, Ordering::Release);
     }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
+    client::Client,
     fake::fake,
     program::{Run, Scratch},
     with,
@@ -133,4 +134,25 @@ fn every_verb_refuses_a_broken_config_before_it_starts_anything() {
         scratch.run(verb).fails_with(2).says(["comand", "command"]);
     }
     assert!(!started.exists(), "nothing was started");
+}
+
+#[test]
+fn a_value_that_would_be_read_from_a_pipe_harms_its_entry_alone() {
+    let scratch = Scratch::new();
+    let pipe = scratch.path("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut stuck = fake::<&str>([]);
+    stuck["env"] = json!({ "K": "${file:pipe}" });
+    let mut client =
+        Client::connect(&scratch.config(&json!({ "mcpServers": { "stuck": stuck, "fine": fake::<&str>([]) } })));
+    assert_eq!(client.call_text("fine__echo", &json!({ "message": "here" })), "here");
+    assert!(client.call_text("stuck__status", &json!({})).contains("no regular file"));
+}
+
+#[test]
+fn check_says_what_keeps_an_entry_over_http_from_connecting() {
+    let entry = json!({ "url": "http://127.0.0.1:1/mcp", "headers": { "Authorization": "Bearer ${env:NOT_THERE}" } });
+    let run = Scratch::entries(json!({ "web": entry })).run(["check", "--json"]);
+    let problem = run.json()["entries"][0]["problem"].to_string();
+    assert!(problem.contains("NOT_THERE"), "{problem}");
 }

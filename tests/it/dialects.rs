@@ -215,3 +215,35 @@ fn the_project_of_claude_code_is_the_directory_that_it_is_started_in() {
     names.sort();
     assert_eq!(names, ["here__echo", "user__echo"]);
 }
+
+#[test]
+fn an_entry_with_a_mistake_is_left_out_and_harms_no_other() {
+    let scratch = Scratch::new();
+    let file = scratch.write(
+        ".mcp.json",
+        &json!({ "mcpServers": { "good": { "command": fake::path() }, "odd": { "type": "ws", "url": "ws://x" } } })
+            .to_string(),
+    );
+    let report = check(&scratch, &file);
+    assert_eq!((names(&report), &report["problems"]), (vec!["good"], &json!([])), "{report}");
+    let warning = report["warnings"][0]["message"].as_str().unwrap();
+    assert!(warning.contains("WebSocket") && warning.ends_with("the entry is left out"), "{warning}");
+    // Where nothing is left it is a mistake.
+    let file = scratch.write(".mcp.json", r#"{ "mcpServers": { "odd": { "type": "ws", "url": "ws://x" } } }"#);
+    assert!(check(&scratch, &file)["problems"][0]["message"].as_str().unwrap().contains("WebSocket"));
+}
+
+#[test]
+fn the_workspace_of_an_editors_file_is_its_project_wherever_it_is_read_from() {
+    let scratch = Scratch::new();
+    let project = scratch.path("project");
+    fs::create_dir_all(project.join(".vscode")).unwrap();
+    fs::write(project.join(".env"), "K=from the project\n").unwrap();
+    let entry = json!({ "command": fake::path(), "envFile": "${workspaceFolder}/.env" });
+    let file = project.join(".vscode/mcp.json");
+    fs::write(&file, json!({ "servers": { "a": entry } }).to_string()).unwrap();
+    let run = scratch.run(["call", "a__env", "{}", "--config", text(&file)]);
+    assert!(run.stdout.contains("from the project"), "{run:?}");
+    let run = scratch.run(["call", "a__cwd", "{}", "--config", text(&file)]);
+    assert!(run.stdout.contains("/project"), "{run:?}");
+}

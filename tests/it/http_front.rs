@@ -500,3 +500,41 @@ fn a_config_may_say_where_to_listen() {
     assert_eq!(client.call_text("fake__echo", &json!({ "message": "hi" })), "hi");
     client.leave();
 }
+
+#[test]
+fn a_question_is_put_to_who_can_be_asked_whoever_called_last() {
+    let served = impatient();
+    let answer = json!({ "roots": [] });
+    let arguments = json!({ "method": "roots/list", "params": {}, "ms": 500 });
+    for version in ["2025-11-25", MODERN] {
+        let mut asked = able(&served, "2025-11-25");
+        let mut call = asked.open_tool("fake__ask", &arguments);
+        // A later call of somebody who cannot be asked, and one of somebody who was asked and never comes back.
+        let mut deaf = Caller::new(served.address, "/mcp", version);
+        if version != MODERN {
+            deaf.initialize();
+        }
+        let _deaf = deaf.open_tool("fake__sleep", &json!({ "ms": 3000 }));
+        let mut gone = able(&served, MODERN);
+        let wanted = gone.result(
+            "tools/call",
+            json!({ "name": "fake__ask", "arguments": { "method": "roots/list", "params": {} } }),
+        );
+        assert_eq!(wanted["resultType"], "input_required", "{wanted}");
+        let question = call.told("roots/list");
+        assert_eq!(asked.reply(&question["id"], &answer), 202);
+        let told = call.messages().pop().unwrap();
+        assert_eq!(told["result"]["content"][0]["text"], answer.to_string());
+    }
+}
+
+#[test]
+fn a_session_that_never_listed_is_told_of_changes_too() {
+    let served = impatient();
+    // Everything is up by now.
+    able(&served, "2025-11-25").tools();
+    let mut caller = able(&served, "2025-11-25");
+    let mut listening = caller.listen();
+    caller.call_text("fake__add_tool", &json!({ "name": "fresh" }));
+    listening.told("notifications/tools/list_changed");
+}

@@ -390,3 +390,35 @@ async fn leaving_takes_no_longer_than_it_may_whatever_the_server_does() {
     assert!(took < Duration::from_secs(4), "{took:?}");
     assert_eq!(web.seen().last().unwrap().method, "DELETE");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_the_server_refuses_is_not_made_again_even_where_it_could_be() {
+    let web = Web::legacy(|request| {
+        if request.is("tools/list") {
+            let tool =
+                json!({ "name": "act", "inputSchema": { "type": "object" }, "annotations": { "readOnlyHint": true } });
+            return Some(request.result(&json!({ "tools": [tool] })));
+        }
+        request.is_call().then(|| Reply::status(429).with("Retry-After", "17"))
+    });
+    let computer = on(&web).await;
+    let error = act(&computer).await.unwrap_err();
+    assert!(matches!(error, Error::Http { delivery: mcp_computer::Delivery::Refused, .. }), "{error:?}");
+    assert_eq!(web.posted("tools/call").len(), 1);
+}
+
+#[test]
+fn a_call_may_be_dropped_where_no_runtime_is() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Open for as long as this is kept.
+    let (silent, _feed) = Reply::stream();
+    let silent = Mutex::new(Some(silent));
+    let web = runtime.block_on(async {
+        Web::legacy(move |request| if request.is_call() { silent.lock().unwrap().take() } else { None })
+    });
+    let computer = runtime.block_on(on(&web));
+    let call = runtime.block_on(async { sent(&computer, "web__act", CallContext::default()) });
+    runtime.block_on(until("the server has it", async || web.posted("tools/call").len() == 1));
+    drop(call);
+    runtime.block_on(until("it is taken back", async || web.posted("notifications/cancelled").len() == 1));
+}

@@ -372,3 +372,60 @@ fn the_capabilities_are_all_that_can_be_carried_and_the_extensions_of_the_entrie
     }
     assert_eq!(capabilities["extensions"]["example.org/fake"]["since"], 1, "{capabilities}");
 }
+
+#[test]
+fn a_list_that_never_comes_keeps_nobody_from_the_tools() {
+    for (method, works) in [("resources/list", "prompts"), ("prompts/list", "resources")] {
+        let scratch = Scratch::entries(json!({ "fake": fake(["--wide", "--hang-on", method]) }));
+        let mut client = able(&scratch, LEGACY);
+        assert_eq!(client.call_text("fake__echo", &json!({ "message": "up" })), "up");
+        assert_eq!(client.result(&format!("{works}/list"), json!({}))[works], json!([]), "it is listed when all is");
+    }
+}
+
+#[test]
+fn a_state_is_good_for_its_own_call_and_nothing_else() {
+    let mut client = able(&one(LEGACY), MODERN);
+    let arguments = json!({ "method": "roots/list", "params": {} });
+    let wanted = client.result("tools/call", json!({ "name": "fake__ask", "arguments": arguments }));
+    let (key, _) = wanted["inputRequests"].as_object().unwrap().iter().next().unwrap();
+    let back = |name: &str| {
+        json!({ "name": name, "arguments": arguments, "requestState": wanted["requestState"],
+                "inputResponses": { key: { "roots": [] } } })
+    };
+    let other = client.request("tools/call", back("fake__echo"));
+    assert_eq!(other["error"]["code"], -32602, "{other}");
+    let own = client.result("tools/call", back("fake__ask"));
+    assert_eq!(own["content"][0]["text"], r#"{"roots":[]}"#);
+}
+
+#[test]
+fn a_question_reaches_a_client_without_a_session_as_it_was_asked() {
+    let mut client = able(&one(LEGACY), MODERN);
+    let params = r#"{"zeta":[],"alpha":1.0,"messages":[]}"#;
+    let line = format!(r#"{{"method":"sampling/createMessage","params":{params}}}"#);
+    let arguments: Box<serde_json::value::RawValue> = serde_json::from_str(&line).unwrap();
+    let id = client.ask_raw("fake__ask", &arguments);
+    assert!(client.answer(&id).text.contains(params), "{}", client.answer(&id).text);
+}
+
+#[test]
+fn a_request_whose_id_is_null_is_refused() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    client.send_line(r#"{"jsonrpc":"2.0","id":null,"method":"tools/list"}"#);
+    let answer = client.wait_for("an error", |lines| lines.iter().find(|line| !line.json["error"].is_null()).cloned());
+    assert_eq!(answer.json["error"]["code"], -32600, "{}", answer.text);
+}
+
+#[test]
+fn a_subscription_that_was_taken_back_half_way_is_made_anew() {
+    let scratch = Scratch::entries(json!({ "fake": fake(["--wide", "--hang-on", "resources/subscribe"]) }));
+    let mut client = able(&scratch, LEGACY);
+    for round in 1..=2 {
+        let id = client.ask("resources/subscribe", json!({ "uri": "fake://plain" }));
+        eventually("the entry is asked", || {
+            client.call_text("fake__seen", &json!({})).contains(&format!(r#""resources/subscribe":{round}"#))
+        });
+        client.notify("notifications/cancelled", &json!({ "requestId": id }));
+    }
+}

@@ -21,6 +21,21 @@ fn config(entries: &[&str]) -> String {
     json!({ "mcpServers": entries }).to_string()
 }
 
+#[test]
+fn entries_that_come_up_one_after_the_other_are_told_of_once() {
+    let scratch = Scratch::new().config_text(&config(&["a"]));
+    let mut client = Client::connect(&scratch);
+    let slow = |ms: &str| fake(["--tools", "1", "--delay-ms", ms]);
+    let entries = json!({ "b": slow("0"), "c": slow("700"), "d": slow("1500") });
+    scratch.write("config.json", &json!({ "mcpServers": entries }).to_string());
+    eventually("the last of them is there", || client.tools().contains(&"d__echo".to_owned()));
+    client.wait_for_notifications(LIST_CHANGED, 1);
+    scratch.write("config.json", &config(&["b"]));
+    eventually("the next change has come", || client.tools() == ["b__echo"]);
+    client.wait_for_notifications(LIST_CHANGED, 2);
+    assert_eq!(client.notifications(LIST_CHANGED).len(), 2);
+}
+
 /// Waits for the change that must be told next, and sees that the tools are these.
 #[track_caller]
 fn changes_to(client: &mut Client, count: usize, entries: &[&str]) {

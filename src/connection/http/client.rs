@@ -58,14 +58,29 @@ impl Network {
         };
         let own = if url.scheme() == "https" { "https_proxy" } else { "http_proxy" };
         // What runs on this machine is reached without help: a proxy would look for it on its own.
-        let proxy = if is_loopback(url) { None } else { either(own).or_else(|| either("all_proxy")) };
+        let no_proxy = either("no_proxy").map(|(_, value)| value);
+        let excepted = no_proxy.as_deref().is_some_and(|list| is_excepted(url, list));
+        let proxy = if excepted || is_loopback(url) { None } else { either(own).or_else(|| either("all_proxy")) };
         Self {
             proxy,
-            no_proxy: either("no_proxy").map(|(_, value)| value),
+            no_proxy,
             cert_file: set("SSL_CERT_FILE").map(PathBuf::from),
             cert_dir: set("SSL_CERT_DIR").map(PathBuf::from),
         }
     }
+}
+
+/// Whether a list of exceptions names everything, or this server with its port: the rest of what may stand in such a
+/// list is read by the client.
+fn is_excepted(url: &Url, list: &str) -> bool {
+    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let port = url.port_or_known_default().unwrap_or_default();
+    list.split(',').map(|item| item.trim().to_ascii_lowercase()).any(|item| {
+        let own = item.trim_start_matches('.').rsplit_once(':');
+        let with_port = own
+            .is_some_and(|(name, of)| of.parse() == Ok(port) && (host == name || host.ends_with(&format!(".{name}"))));
+        item == "*" || with_port
+    })
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -155,6 +170,20 @@ fn system_roots() -> Arc<RootCertStore> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn exceptions_name_everything_or_a_server_with_its_port() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        for (list, url, expected) in [
+            ("*", url("http://10.0.0.9:80"), true),
+            ("a.test, srv.example.test:8080", url("http://srv.example.test:8080/x"), true),
+            (".example.test:8080", url("http://srv.example.test:8080"), true),
+            ("srv.example.test:8081", url("http://srv.example.test:8080"), false),
+            ("a.test", url("http://srv.example.test"), false),
+        ] {
+            assert_eq!(is_excepted(&url, list), expected, "{list} {url}");
+        }
+    }
+
     use super::*;
 
     fn proxy(url: &str, variables: &[(&str, &str)]) -> Option<String> {

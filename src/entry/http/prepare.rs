@@ -72,11 +72,21 @@ pub(super) async fn url(filler: &mut Filler<'_>, text: &str) -> Result<Url> {
     }
     // Keys are written there too, and a server may repeat in an error what it was asked.
     let said: Vec<String> = url.query_pairs().map(|(_, value)| value.into_owned()).collect();
-    said.into_iter().chain(url.password().map(ToOwned::to_owned)).for_each(|value| filler.hide(value));
+    let as_sent = url.query().into_iter().flat_map(|query| query.split('&'));
+    let as_sent = as_sent.filter_map(|pair| Some(pair.split_once('=')?.1.to_owned())).collect::<Vec<_>>();
+    // As HTTP sends a name and a password.
+    let basic = url
+        .password()
+        .map(|password| data_encoding::BASE64.encode(format!("{}:{password}", url.username()).as_bytes()));
+    said.into_iter()
+        .chain(as_sent)
+        .chain(basic)
+        .chain(url.password().map(ToOwned::to_owned))
+        .for_each(|value| filler.hide(value));
     Ok(url)
 }
 
-async fn headers(filler: &mut Filler<'_>, configured: &[(String, String)]) -> Result<HeaderMap> {
+pub(super) async fn headers(filler: &mut Filler<'_>, configured: &[(String, String)]) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in configured {
         let value = filler.text(value).await?;
@@ -176,7 +186,7 @@ struct Run {
 }
 
 impl Run {
-    async fn headers(&self) -> Result<HeaderMap> {
+    pub(super) async fn headers(&self) -> Result<HeaderMap> {
         let failed =
             |reason: String| Error::Spawn { command: format!("{} (`headersHelper`)", self.program.display()), reason };
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();

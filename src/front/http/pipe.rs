@@ -157,6 +157,20 @@ impl Stream for Pipe {
         self.push(Message { text: message, is_answer: true });
     }
 
+    fn can_ask(&self) -> bool {
+        if self.wants == Wants::Answer {
+            return false;
+        }
+        let (open, reader) = {
+            let state = self.state();
+            (state.stage == Stage::Open && state.bytes <= FULL, state.reader)
+        };
+        match reader {
+            Reading::Somebody => open,
+            Reading::Nobody => self.session.upgrade().is_some_and(|session| session.listens()),
+        }
+    }
+
     fn is_crowded(&self) -> bool {
         self.state().bytes > CROWDED
     }

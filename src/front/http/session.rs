@@ -157,6 +157,11 @@ impl Session {
         }
     }
 
+    /// Whether a stream of it listens.
+    pub(super) fn listens(&self) -> bool {
+        self.listening.is_open()
+    }
+
     /// Asks the client over a stream that listens; false when none does.
     pub(super) fn ask_elsewhere(&self, message: &[u8]) -> bool {
         self.listening.tell(message)
