@@ -9,6 +9,7 @@ pub mod http;
 mod message;
 mod outlet;
 mod parked;
+mod pass;
 mod peer;
 mod scope;
 pub mod stdio;

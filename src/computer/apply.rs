@@ -20,7 +20,7 @@ use crate::{
     config::ComputerConfig,
     entry::Recipe,
     name::Namespace,
-    supervisor::{GRACE, Next, Reason, Renewal, State},
+    supervisor::{Next, Reason, Renewal, State},
 };
 
 /// What applying a configuration changed, by namespace.

@@ -1,4 +1,7 @@
-//! The face of a session: what sends calls, knows who waits for which answer, and holds the tools.
+//! The heart of a session: what sends messages, knows who waits for which answer, and holds what is listed.
+
+mod face;
+mod notes;
 
 use std::{
     collections::HashMap,
@@ -24,14 +27,14 @@ use super::{
     clock::{self, Clock},
     http,
     lane::{Lane, Message},
-    request,
 };
 use crate::{
     error::{Error, Result},
     raw::RawObject,
-    source::{About, Answer, Ask, Call, CallContext, Listings, Notice, Question, Sink, Source, ToolList, Waiting},
+    source::{About, Answer, Ask, CallContext, Listings, Notice, Question, Sink, ToolList},
     wire::Refused,
 };
+use notes::Notes;
 
 /// Messages that are rmcp's business.
 pub(super) type Inbound = mpsc::Receiver<ServerJsonRpcMessage>;
@@ -103,18 +106,6 @@ pub(super) struct Pending {
     /// For a call: others are timed by whoever waits.
     pub(super) clock: Option<Clock>,
 }
-
-/// What is odd about the server.
-#[derive(Debug, Default)]
-struct Notes {
-    noise: u64,
-    samples: Vec<String>,
-    others: Vec<String>,
-}
-
-/// How many lines of noise, and how many other oddities, health shows.
-const SAMPLES: usize = 3;
-const OTHERS: usize = 8;
 
 impl Link {
     pub(super) fn new(lane: Lane, options: Options) -> (Arc<Self>, Inbound) {
@@ -459,85 +450,6 @@ impl Link {
     fn gone(&self) -> Error {
         let how = self.end_reason.get().cloned().unwrap_or_else(|| "closed its input".to_owned());
         Error::Ended { how, stderr: self.tail().last_lines() }
-    }
-
-    /// Counts a line that is no JSON-RPC.
-    pub(super) fn note_noise(&self, line: &str) {
-        let mut notes = lock(&self.notes);
-        notes.noise += 1;
-        if notes.samples.len() < SAMPLES && !line.trim().is_empty() {
-            notes.samples.push(line.chars().take(120).collect());
-        }
-    }
-
-    /// Notes another oddity.
-    pub(super) fn note(&self, words: String) {
-        let mut notes = lock(&self.notes);
-        if notes.others.len() < OTHERS && !notes.others.contains(&words) {
-            notes.others.push(words);
-        }
-    }
-
-    fn problems(&self) -> Vec<String> {
-        let notes = lock(&self.notes);
-        let mut problems = notes.others.clone();
-        if notes.noise > 0 {
-            let samples: Vec<String> = notes.samples.iter().map(|line| format!("`{line}`")).collect();
-            let place = if self.http().is_some() { "from the server" } else { "on stdout" };
-            let lines = if notes.noise == 1 { "line" } else { "lines" };
-            problems.push(format!(
-                "{} {lines} {place} that are no JSON-RPC, skipped: {}",
-                notes.noise,
-                samples.join(", ")
-            ));
-        }
-        problems.extend(self.tools().problems.iter().cloned());
-        problems.extend(self.listings().problems.iter().cloned());
-        problems.into_iter().map(|problem| self.options.secrets.mask(&problem).into_owned()).collect()
-    }
-}
-
-impl Source for Link {
-    fn tools(&self) -> Arc<ToolList> {
-        self.tools.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn call(self: Arc<Self>, call: Call<'_>, context: CallContext) -> Option<Waiting<Answer>> {
-        request::call(&self, call, context)
-    }
-
-    fn listings(&self) -> Arc<Listings> {
-        self.listings.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn capabilities(&self) -> Option<Arc<RawValue>> {
-        self.capabilities.get().cloned()
-    }
-
-    fn may_miss(&self) -> bool {
-        self.lane.may_miss()
-    }
-
-    fn notify(&self, method: &str, params: Option<&RawValue>) {
-        // Whoever notifies expects no answer, not even that it could not be told.
-        let _ = request::notify(self, method, params);
-    }
-
-    fn probe(self: Arc<Self>) -> Waiting<()> {
-        Box::pin(request::probe(self))
-    }
-
-    fn is_open(&self) -> bool {
-        !self.closed.load(Ordering::Acquire) && !self.ended.is_cancelled()
-    }
-
-    fn about(&self) -> About {
-        let mut about = self.about.read().unwrap_or_else(PoisonError::into_inner).clone();
-        about.last_stderr = Some(self.tail().last_lines()).filter(|lines| !lines.is_empty());
-        about.problems = self.problems();
-        let info = about.server_info.map(|info| self.options.secrets.mask(&info.to_string()).into_owned());
-        about.server_info = info.and_then(|info| serde_json::from_str(&info).ok());
-        about
     }
 }
 

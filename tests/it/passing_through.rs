@@ -97,8 +97,9 @@ fn a_uri_that_two_entries_have_gets_a_namespace_in_front_and_leads_to_each() {
     for (namespace, prefix) in [("a", ""), ("b_2", "b_2+")] {
         let pid = client.call_text(&format!("{namespace}__pid"), &json!({}));
         for uri in ["fake://plain", "fake://made/1"] {
-            let read = client.result("resources/read", json!({ "uri": format!("{prefix}{uri}") }));
-            assert_eq!((&read["contents"][0]["text"], &read["contents"][0]["uri"]), (&json!(pid), &json!(uri)));
+            let known = format!("{prefix}{uri}");
+            let read = client.result("resources/read", json!({ "uri": known }));
+            assert_eq!((&read["contents"][0]["text"], &read["contents"][0]["uri"]), (&json!(pid), &json!(known)));
         }
     }
 }
