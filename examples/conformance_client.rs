@@ -30,26 +30,26 @@ fn main() {
         json!({ "elicitation": { "form": {}, "url": {} }, "sampling": {}, "roots": {} })
     };
     let mut client = Client::start(&url, &capabilities);
-    let tools = client.result("tools/list", json!({}))["tools"].clone();
+    let tools = client.result("tools/list", &json!({}))["tools"].clone();
     let tools = tools.as_array().unwrap();
     match context["toolCalls"].as_array() {
         Some(calls) => {
             for call in calls {
                 let name = format!("{NAMESPACE}__{}", call["name"].as_str().unwrap());
-                client.ask("tools/call", json!({ "name": name, "arguments": call["arguments"] }));
+                client.ask("tools/call", &json!({ "name": name, "arguments": call["arguments"] }));
             }
         }
         None => {
             for tool in tools.iter().filter(|tool| tool["name"] != format!("{NAMESPACE}__status")) {
-                client.ask("tools/call", json!({ "name": tool["name"], "arguments": arguments(tool, tools) }));
+                client.ask("tools/call", &json!({ "name": tool["name"], "arguments": arguments(tool, tools) }));
             }
         }
     }
-    if let Some(resource) = client.result("resources/list", json!({}))["resources"].get(0) {
-        client.ask("resources/read", json!({ "uri": resource["uri"] }));
+    if let Some(resource) = client.result("resources/list", &json!({}))["resources"].get(0) {
+        client.ask("resources/read", &json!({ "uri": resource["uri"] }));
     }
-    if let Some(prompt) = client.result("prompts/list", json!({}))["prompts"].get(0) {
-        client.ask("prompts/get", json!({ "name": prompt["name"] }));
+    if let Some(prompt) = client.result("prompts/list", &json!({}))["prompts"].get(0) {
+        client.ask("prompts/get", &json!({ "name": prompt["name"] }));
     }
     client.leave();
 }
@@ -117,7 +117,7 @@ impl Client {
         let mut client = Self { child, stdin, stdout, next_id: 1, _config: Config(config) };
         let info = json!({ "name": "conformance-client", "version": "1" });
         let params = json!({ "protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": info });
-        client.ask("initialize", params);
+        client.ask("initialize", &params);
         client.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         client
     }
@@ -127,7 +127,7 @@ impl Client {
     }
 
     /// Sends a request and waits for the answer, whatever it is; questions are answered meanwhile.
-    fn ask(&mut self, method: &str, params: Value) -> Value {
+    fn ask(&mut self, method: &str, params: &Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
@@ -146,7 +146,7 @@ impl Client {
         }
     }
 
-    fn result(&mut self, method: &str, params: Value) -> Value {
+    fn result(&mut self, method: &str, params: &Value) -> Value {
         let message = self.ask(method, params);
         assert!(message["error"].is_null(), "`{method}` failed: {message}");
         message["result"].clone()

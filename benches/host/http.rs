@@ -99,7 +99,7 @@ impl Served {
         let mut served = Self { child, port, path: "/mcp", headers: accept, body: |id| message::call(id, "e0__echo") };
         let mut client = Client::connect(port)?;
         let session = client.post(&served, message::INITIALIZE)?.session.unwrap_or_default();
-        served.headers += &format!("Mcp-Session-Id: {session}\r\n");
+        served.headers.extend(["Mcp-Session-Id: ", &session, "\r\n"]);
         client.post(&served, message::INITIALIZED)?;
         // It lists once its entries are up.
         client.post(&served, message::LIST)?;

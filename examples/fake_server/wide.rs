@@ -44,11 +44,11 @@ impl Server {
     /// The outcome of a request beyond tools; nothing when it is none.
     pub(crate) fn wide(&self, method: &str, params: &Value) -> Option<Outcome> {
         Some(match method {
-            "prompts/list" => self.listed("prompts", self.prompts()),
-            "resources/list" => self.listed("resources", self.resources()),
+            "prompts/list" => self.listed("prompts", &self.prompts()),
+            "resources/list" => self.listed("resources", &self.resources()),
             "resources/templates/list" => {
                 let template = json!({ "uriTemplate": "fake://made/{id}", "name": "made", "x-own": 1.0 });
-                self.listed("resourceTemplates", vec![template])
+                self.listed("resourceTemplates", &[template])
             }
             "prompts/get" => self.prompt(params),
             "resources/read" => self.read(params),
@@ -99,7 +99,7 @@ impl Server {
         true
     }
 
-    fn listed(&self, member: &str, items: Vec<Value>) -> Outcome {
+    fn listed(&self, member: &str, items: &[Value]) -> Outcome {
         let mut result = json!({ member: items });
         if self.options.modern() {
             result["ttlMs"] = json!(0);

@@ -136,7 +136,9 @@ impl Computer {
             live.handle.end(grace);
         }
         let leaving = std::mem::take(&mut *self.inner.leaving.lock().unwrap_or_else(PoisonError::into_inner));
-        leaving.iter().for_each(|handle| handle.end(grace));
+        for handle in &leaving {
+            handle.end(grace);
+        }
         run.stop.cancel();
         run.tasks.wait().await;
         // A login shell that was being asked for its environment is on its way to its end.

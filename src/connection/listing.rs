@@ -93,7 +93,7 @@ async fn items(link: &Arc<Link>, (paged, key): (&Paged, &str), offered: bool) ->
         match RawObject::parse(&raw).and_then(|object| object.text(key)).filter(|key| !key.is_empty()) {
             Some(key) => items.push(Item { key, raw: raw.into() }),
             None => {
-                problems.push(format!("one of its {} was left out, it has no `{key}`: {}", paged.what, shown(&raw)))
+                problems.push(format!("one of its {} was left out, it has no `{key}`: {}", paged.what, shown(&raw)));
             }
         }
     }

@@ -107,7 +107,9 @@ pub(super) async fn take(link: &Arc<Link>, line: Vec<u8>, of: Option<u64>) -> Co
         Some("notifications/message") => {
             let Some(params) = envelope.params else { return ControlFlow::Continue(()) };
             let sinks = link.log_sinks(of);
-            sinks.iter().for_each(|log| log(params));
+            for log in &sinks {
+                log(params);
+            }
             if sinks.is_empty() {
                 link.tell("notifications/message", Some(params));
             }

@@ -62,18 +62,18 @@ impl Respond for Legacy {
 
     fn ask(&self, question: Question) -> Waiting<Answer> {
         match self.peer.upgrade() {
-            Some(peer) => legacy(&peer, &self.outlet, question),
+            Some(peer) => legacy(&peer, &self.outlet, &question),
             None => Box::pin(async { Err(Error::Cancelled) }),
         }
     }
 }
 
-fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: Question) -> Waiting<Answer> {
+fn legacy(peer: &Arc<Peer>, outlet: &Outlet, question: &Question) -> Waiting<Answer> {
     let (id, answer) = peer.ask();
     let pending = Pending { peer: peer.clone(), outlet: outlet.clone(), id, armed: true };
     let told = outlet.tell(&message::request(&pending.id, &question.method, question.params.as_deref()));
     if !told {
-        return without(peer, &question);
+        return without(peer, question);
     }
     Box::pin(async move {
         // Whole: of what is captured piece by piece, the rest would be dropped now.

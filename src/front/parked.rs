@@ -113,7 +113,7 @@ impl Parking {
     pub(super) fn resume(
         &self,
         state: &str,
-        back: Back<'_>,
+        back: &Back<'_>,
         (outlet, token): (Outlet, Option<Box<RawValue>>),
     ) -> Result<Conversation> {
         let parked = {

@@ -29,12 +29,6 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     if let Ok(room) = peer.room.clone().try_acquire_owned() {
         return pass(peer, request, (outlet, room));
     }
-    struct Place(Arc<Peer>);
-    impl Drop for Place {
-        fn drop(&mut self) {
-            self.0.queued.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
     let before = peer.queued.fetch_add(1, Ordering::AcqRel);
     let place = Place(peer.clone());
     if before >= QUEUE {
@@ -54,6 +48,15 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     })
 }
 
+/// A place in the queue of those that wait for room.
+struct Place(Arc<Peer>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.queued.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Passes a request on to its entry.
 fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedSemaphorePermit)) -> Work {
     let members = request.params.and_then(RawObject::parse).unwrap_or_default();
@@ -63,7 +66,7 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
     let state = members.text("requestState").filter(|state| request.era == Era::Modern && parked::is_ours(state));
     if let Some(state) = state {
         let back = Back { subject: subject(request, &members), responses: members.get("inputResponses") };
-        let resumed = peer.parking.resume(&state, back, (outlet.clone(), token));
+        let resumed = peer.parking.resume(&state, &back, (outlet.clone(), token));
         return match resumed {
             Ok(conversation) => converse(peer, request.id, (conversation, outlet, room)),
             Err(error) => now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain))),

@@ -263,13 +263,11 @@ impl Scope {
 
     /// The definition of a tool as it is listed, by its name or whatever else leads there.
     pub(super) fn definition_of(&self, tool: &str) -> Option<Arc<RawValue>> {
-        match &self.entry {
-            None => Some(self.registry().route(tool)?.1.definition.clone()),
-            Some(_) => {
-                let tools = self.face()?.tools();
-                tools.tools.iter().find(|known| known.name == tool).map(|known| known.raw.clone())
-            }
+        if self.entry.is_none() {
+            return Some(self.registry().route(tool)?.1.definition.clone());
         }
+        let tools = self.face()?.tools();
+        tools.tools.iter().find(|known| known.name == tool).map(|known| known.raw.clone())
     }
 
     /// Which entry a tool belongs to.

@@ -417,7 +417,10 @@ fn a_call_may_be_dropped_where_no_runtime_is() {
         Web::legacy(move |request| if request.is_call() { silent.lock().unwrap().take() } else { None })
     });
     let computer = runtime.block_on(on(&web));
-    let call = runtime.block_on(async { sent(&computer, "web__act", CallContext::default()) });
+    let call = {
+        let _inside = runtime.enter();
+        sent(&computer, "web__act", CallContext::default())
+    };
     runtime.block_on(until("the server has it", async || web.posted("tools/call").len() == 1));
     drop(call);
     runtime.block_on(until("it is taken back", async || web.posted("notifications/cancelled").len() == 1));

@@ -241,13 +241,12 @@ impl Asked<'_> {
         let code = self.id.and_then(|id| message::error_code(&answer.text, id));
         match (code, style) {
             (Some(TOO_MANY), _) => StatusCode::TOO_MANY_REQUESTS,
-            (None, _) | (_, Style::Numbered(_)) => StatusCode::OK,
             (Some(METHOD_NOT_FOUND), Style::Plain) => StatusCode::NOT_FOUND,
             (Some(INVALID_PARAMS), Style::Plain) if hello::meta(self.envelope.params).is_err() => {
                 StatusCode::BAD_REQUEST
             }
             (Some(code), Style::Plain) if hello::AGAINST_THE_PROTOCOL.contains(&code) => StatusCode::BAD_REQUEST,
-            (Some(_), Style::Plain) => StatusCode::OK,
+            _ => StatusCode::OK,
         }
     }
 }

@@ -4,6 +4,7 @@ mod mcp;
 mod proxy;
 
 use std::{
+    fmt::Write as _,
     io,
     net::SocketAddr,
     sync::{
@@ -271,7 +272,7 @@ impl Inner {
             match reply {
                 Reply::Whole { status, headers, body } => {
                     let mut head = head(status, &headers);
-                    head.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+                    let _ = write!(head, "content-length: {}\r\n\r\n", body.len());
                     stream.write_all(&[head.as_bytes(), &body].concat()).await?;
                 }
                 Reply::Parts { headers, mut parts } => {
@@ -313,8 +314,11 @@ impl Inner {
 }
 
 fn head(status: u16, headers: &[(String, String)]) -> String {
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    format!("HTTP/1.1 {status} Whatever\r\n{lines}")
+    let mut head = format!("HTTP/1.1 {status} Whatever\r\n");
+    for (name, value) in headers {
+        head.extend([name, ": ", value, "\r\n"]);
+    }
+    head
 }
 
 async fn read_request(
