@@ -11,6 +11,7 @@ mod provide;
 pub(crate) mod relay;
 mod reload;
 mod status_tool;
+mod wake;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -153,6 +153,8 @@ pub struct StdioConfig {
     pub call_timeout: Duration,
     /// How long a call may last in all.
     pub max_call_time: Duration,
+    /// After how much silence it is asked for a sign of life; one that stays silent is restarted.
+    pub probe_interval: Duration,
     /// The largest message that is read from it, in bytes.
     pub max_message: usize,
     /// Whether it is brought back when it ends by itself.
@@ -172,6 +174,7 @@ impl StdioConfig {
             connect_timeout: None,
             call_timeout: Duration::from_secs(120),
             max_call_time: Duration::from_secs(30 * 60),
+            probe_interval: Duration::from_secs(30),
             max_message: 16 << 20,
             restart: Restart::default(),
         }
@@ -223,6 +226,8 @@ pub struct HttpConfig {
     pub call_timeout: Duration,
     /// How long a call may last in all.
     pub max_call_time: Duration,
+    /// After how much silence it is asked for a sign of life; one that stays silent is restarted.
+    pub probe_interval: Duration,
     /// The largest message that is read from it, in bytes.
     pub max_message: usize,
     /// Whether it is connected again when the connection is lost.
@@ -249,6 +254,7 @@ impl HttpConfig {
             connect_timeout: None,
             call_timeout: Duration::from_secs(120),
             max_call_time: Duration::from_secs(30 * 60),
+            probe_interval: Duration::from_secs(30),
             max_message: 16 << 20,
             restart: Restart::default(),
         }

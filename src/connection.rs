@@ -12,6 +12,7 @@ mod request;
 mod rounds;
 mod stderr;
 mod subscribed;
+mod vigil;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -51,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) call_timeout: Duration,
     /// How long a call may last in all.
     pub(crate) max_call_time: Duration,
+    /// After how much silence it is asked for a sign of life.
+    pub(crate) probe_interval: Duration,
     /// The largest message in bytes.
     pub(crate) max_message: usize,
     /// What its stderr is kept in.
@@ -127,6 +130,7 @@ impl Session {
         self.link.set_tools(tools);
         self.show(listings);
         self.link.spawn(request::subscribe_again(self.link.clone()));
+        self.link.spawn(vigil::keep(self.link.clone()));
         Ok(())
     }
 

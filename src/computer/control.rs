@@ -73,6 +73,7 @@ impl Computer {
             let board = self.inner.board.clone();
             run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
         }
+        self.watch_sleep();
         for namespace in self.inner.board.namespaces() {
             self.supervise(&namespace);
         }

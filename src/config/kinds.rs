@@ -26,6 +26,7 @@ pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
     config.connect_timeout = fields.take("connectTimeout").and_then(|node| node.duration());
     set(&mut config.call_timeout, fields.take("callTimeout").and_then(|node| node.duration()));
     set(&mut config.max_call_time, fields.take("maxCallTime").and_then(|node| node.duration()));
+    set(&mut config.probe_interval, fields.take("probeInterval").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
     windows::unwrap(&mut config);
@@ -41,6 +42,7 @@ pub(super) fn http(fields: &mut Fields<'_>) -> Option<HttpConfig> {
     config.connect_timeout = fields.take("connectTimeout").and_then(|node| node.duration());
     set(&mut config.call_timeout, fields.take("callTimeout").and_then(|node| node.duration()));
     set(&mut config.max_call_time, fields.take("maxCallTime").and_then(|node| node.duration()));
+    set(&mut config.probe_interval, fields.take("probeInterval").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
     url.map(|_| config)
@@ -214,7 +216,7 @@ mod tests {
         let read = kind(
             r#"{ "command": "${userHome}/x", "args": ["a", "${B:-c}"], "env": { "D": "$${e}" }, "cwd": "/f",
                  "inheritEnv": ["PG*"], "connectTimeout": 1500, "callTimeout": "30s", "maxCallTime": "1h",
-                 "maxMessage": 2048, "restart": "never" }"#,
+                 "probeInterval": 5000, "maxMessage": 2048, "restart": "never" }"#,
         );
         let expected = StdioConfig {
             command: "${userHome}/x".into(),
@@ -227,6 +229,7 @@ mod tests {
             connect_timeout: Some(Duration::from_millis(1500)),
             call_timeout: Duration::from_secs(30),
             max_call_time: Duration::from_secs(3600),
+            probe_interval: Duration::from_secs(5),
             max_message: 2048,
             restart: Restart::Never,
         };
@@ -249,7 +252,7 @@ mod tests {
         let read = kind(
             r#"{ "type": "sse", "url": "${BASE}/sse", "headers": { "Authorization": "Bearer ${env:T}" },
                  "headersHelper": ["get", "${userHome}"], "connectTimeout": 1500, "callTimeout": "30s",
-                 "maxCallTime": "1h", "maxMessage": 2048, "restart": "never" }"#,
+                 "maxCallTime": "1h", "probeInterval": "5s", "maxMessage": 2048, "restart": "never" }"#,
         );
         let expected = HttpConfig {
             url: "${BASE}/sse".into(),
@@ -259,6 +262,7 @@ mod tests {
             connect_timeout: Some(Duration::from_millis(1500)),
             call_timeout: Duration::from_secs(30),
             max_call_time: Duration::from_secs(3600),
+            probe_interval: Duration::from_secs(5),
             max_message: 2048,
             restart: Restart::Never,
         };

@@ -119,6 +119,9 @@ struct StdioEntry {
     /// How long a call may last in all.
     #[schemars(extend("default" = "30m"))]
     max_call_time: Option<Duration>,
+    /// After how much silence it is asked for a sign of life; one that stays silent is restarted.
+    #[schemars(extend("default" = "30s"))]
+    probe_interval: Option<Duration>,
     /// The largest message that is read from it, in bytes.
     #[schemars(range(min = 1024, max = 1_073_741_824), extend("default" = 16_777_216))]
     max_message: Option<usize>,
@@ -152,6 +155,9 @@ struct HttpEntry {
     /// How long a call may last in all.
     #[schemars(extend("default" = "30m"))]
     max_call_time: Option<Duration>,
+    /// After how much silence it is asked for a sign of life; one that stays silent is restarted.
+    #[schemars(extend("default" = "30s"))]
+    probe_interval: Option<Duration>,
     /// The largest message that is read from it, in bytes.
     #[schemars(range(min = 1024, max = 1_073_741_824), extend("default" = 16_777_216))]
     max_message: Option<usize>,

@@ -66,5 +66,6 @@ pub(super) fn give_up(link: &Link, over: Vec<(u64, Pending, Error)>) {
         // Whoever waited may have gone.
         let _ = pending.reply.send(Err(error));
         request::tell_cancelled(link, id, "it took too long");
+        link.suspect();
     }
 }

@@ -62,6 +62,10 @@ pub(crate) struct Link {
     /// Whether the clocks are being kept.
     timing: AtomicBool,
     clock_call: Notify,
+    /// How many messages have come.
+    heard: AtomicU64,
+    /// A call was given up: the server may hang.
+    doubt: Notify,
     changed: AtomicBool,
     woken: Notify,
     /// What is beside the tools was listed later than they.
@@ -127,6 +131,8 @@ impl Link {
             hello: Mutex::default(),
             timing: AtomicBool::new(false),
             clock_call: Notify::new(),
+            heard: AtomicU64::new(0),
+            doubt: Notify::new(),
             changed: AtomicBool::new(false),
             woken: Notify::new(),
             listed: Notify::new(),
@@ -298,6 +304,31 @@ impl Link {
     /// Whether somebody waits for any answer.
     pub(super) fn is_awaited(&self) -> bool {
         !lock(&self.waiting).is_empty()
+    }
+
+    /// Whether a call is inside its clocks.
+    pub(super) fn has_calls(&self) -> bool {
+        lock(&self.waiting).values().any(|pending| pending.clock.is_some())
+    }
+
+    /// Notes that the server has said something.
+    pub(super) fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many times it has said something.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it owed an answer when the call was given up.
+    pub(super) fn suspect(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Returns when a call was given up. Cancel safe.
+    pub(super) fn suspected(&self) -> impl Future<Output = ()> + '_ {
+        self.doubt.notified()
     }
 
     /// The way to the server, where it is HTTP.

@@ -75,6 +75,7 @@ pub(super) async fn take(link: &Arc<Link>, line: Vec<u8>, of: Option<u64>) -> Co
         link.note_noise(&line);
         return ControlFlow::Continue(());
     };
+    link.hear();
     match envelope.method.as_deref() {
         // rmcp answers this one.
         Some("ping") if envelope.id.is_some() => {}

@@ -191,7 +191,11 @@ struct Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        if self.armed && self.link.forget(self.id).is_some() {
+        let forgotten = self.armed.then(|| self.link.forget(self.id)).flatten();
+        if let Some(pending) = forgotten {
+            if pending.clock.is_some() {
+                self.link.suspect();
+            }
             tell_cancelled(&self.link, self.id, "the caller no longer waits");
         }
     }

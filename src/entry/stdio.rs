@@ -117,6 +117,7 @@ impl Prepared {
             connect_timeout: config.connect_timeout.unwrap_or(default),
             call_timeout: config.call_timeout,
             max_call_time: config.max_call_time,
+            probe_interval: config.probe_interval,
             max_message: config.max_message,
             tail: Tail::new(self.secrets.clone()),
             secrets: self.secrets.clone(),

@@ -35,6 +35,7 @@ mod lib_reload; // another configuration for a Computer that runs
 mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
+mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod real_clients; // clients that others wrote, over HTTP
 mod real_servers; // servers and a client that others wrote

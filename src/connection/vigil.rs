@@ -1,0 +1,64 @@
+//! Watches over what a server does not say: one that gives no sign of life for long is no connection any more.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{link::Link, request};
+
+/// After so many questions in a row without an answer a silent server counts as hung.
+const MISSES: u32 = 3;
+
+/// How many times one that owes an answer is asked in the time after which a silent one is asked once.
+const INSISTENCE: u32 = 10;
+
+/// Asks a server that has been silent for a sign of life, for as long as the session lives, and ends the session when
+/// there is none.
+///
+/// A server that says anything is not asked, nor is one with a call inside its clocks: it may be busy. One that owed an
+/// answer until the call was given up is asked at once and often, and is ended when it stays silent for one interval.
+pub(super) async fn keep(link: Arc<Link>) {
+    let interval = link.options().probe_interval;
+    let mut misses = 0;
+    let mut suspected: Option<Instant> = None;
+    loop {
+        let heard = link.heard();
+        let pause = if suspected.is_some() { interval / INSISTENCE } else { interval };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = link.suspected(), if suspected.is_none() => {
+                suspected = Some(Instant::now());
+                continue;
+            }
+        }
+        if link.heard() != heard {
+            (misses, suspected) = (0, None);
+            continue;
+        }
+        if link.has_calls() && suspected.is_none() {
+            continue;
+        }
+        if answers(&link, interval).await {
+            (misses, suspected) = (0, None);
+            continue;
+        }
+        misses += 1;
+        let is_over = suspected.map_or(misses >= MISSES, |since| since.elapsed() >= interval);
+        // A call that came meanwhile has a clock of its own.
+        if is_over && !link.has_calls() {
+            let silent = suspected.map_or(interval * MISSES, |since| since.elapsed());
+            link.mark_ended(&format!("has hung: it gave no sign of life for {}", shown(silent)));
+            return;
+        }
+    }
+}
+
+/// Whether the server gives a sign of life when it is asked: any message is one.
+async fn answers(link: &Arc<Link>, interval: Duration) -> bool {
+    let heard = link.heard();
+    matches!(timeout(interval, request::probe(link.clone())).await, Ok(Ok(()))) || link.heard() != heard
+}
+
+fn shown(duration: Duration) -> String {
+    if duration.as_secs() > 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
+}
