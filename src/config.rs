@@ -9,6 +9,7 @@ mod fields;
 pub mod file;
 mod keys;
 mod kinds;
+mod limits;
 mod ownership;
 mod problem;
 pub mod schema;
@@ -26,7 +27,7 @@ pub use self::{
     dialect::Dialect,
     file::{LoadError, Loaded, Problem},
 };
-pub use crate::environment::InheritEnv;
+pub use crate::{environment::InheritEnv, process::Limits};
 
 use crate::{error::Result, name::Namespace};
 
@@ -159,6 +160,8 @@ pub struct StdioConfig {
     pub max_message: usize,
     /// Whether it is brought back when it ends by itself.
     pub restart: Restart,
+    /// What its processes may use.
+    pub limits: Limits,
 }
 
 impl StdioConfig {
@@ -177,6 +180,7 @@ impl StdioConfig {
             probe_interval: Duration::from_secs(30),
             max_message: 16 << 20,
             restart: Restart::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -191,6 +195,13 @@ impl StdioConfig {
     #[must_use]
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cwd = Some(dir.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// Sets what its processes may use.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 }

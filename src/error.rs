@@ -85,6 +85,16 @@ pub enum Error {
         /// The last lines of its stderr.
         stderr: String,
     },
+    /// The server, or what it started, used more than the `limits` of the entry allow, and was ended for that.
+    #[error("the server was ended: {}", excess(*.limit, *.used, *.allowed))]
+    LimitExceeded {
+        /// Which limit.
+        limit: Limit,
+        /// How much was used, in the unit of the limit.
+        used: u64,
+        /// How much the limit allows.
+        allowed: u64,
+    },
     /// The server does not speak the protocol as it must.
     #[error("{act} failed: {reason}{}", last_lines(.stderr))]
     Protocol {
@@ -180,6 +190,18 @@ pub enum Error {
     Panicked(String),
 }
 
+/// A limit on what the processes of an entry use, by its key in `limits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// The memory of all of them together, in MiB.
+    MemoryMb,
+    /// How many they are.
+    Processes,
+    /// The processor time of one of them, in seconds.
+    CpuSeconds,
+}
+
 /// What is known of a request over HTTP that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
@@ -194,7 +216,14 @@ pub enum Delivery {
 impl Error {
     /// Whether the same call may well succeed a little later: the entry was down or died, nothing is wrong with the call.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Http { .. } | Self::NotReady { .. } | Self::NotReading { .. })
+        matches!(
+            self,
+            Self::Ended { .. }
+                | Self::LimitExceeded { .. }
+                | Self::Http { .. }
+                | Self::NotReady { .. }
+                | Self::NotReading { .. }
+        )
     }
 
     /// Whether trying again cannot help until the configuration or the machine changes.
@@ -216,6 +245,15 @@ fn did_you_mean(nearest: &[String]) -> String {
 
 fn last_lines(stderr: &str) -> String {
     if stderr.trim().is_empty() { String::new() } else { format!("; its last words on stderr:\n{}", stderr.trim_end()) }
+}
+
+fn excess(limit: Limit, used: u64, allowed: u64) -> String {
+    let (key, what) = match limit {
+        Limit::MemoryMb => ("memoryMb", format!("it and what it started used {used} MiB of memory")),
+        Limit::Processes => ("processes", format!("it and what it started were {used} processes")),
+        Limit::CpuSeconds => ("cpuSeconds", format!("it, or what it started, used {used} s of processor time")),
+    };
+    format!("{what}, and `limits.{key}` allows {allowed}; raise it if the server needs more")
 }
 
 fn because(reason: Option<&String>) -> String {

@@ -51,9 +51,9 @@ pub use computer::{
     Started,
 };
 pub use config::{ComputerConfig, EntryConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig};
-pub use error::{Delivery, Error, Result};
+pub use error::{Delivery, Error, Limit, Result};
 pub use name::{Namespace, join, namespace_of, status_tool};
-pub use process::guard;
+pub use process::{guard, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 fn main() -> ExitCode {
     // Before anything else, a thread above all: it forks.
     mcp_computer::guard::enter();
+    mcp_computer::open_files::raise_limit();
     let (args, runtime) = match cli::Args::read().and_then(|args| Ok((args, cli::runtime()?))) {
         Ok(ready) => ready,
         Err(code) => return code,

@@ -4,11 +4,15 @@
 //! escapes its session, or its parent, is still known to be of it.
 
 pub mod guard;
+mod limits;
 mod mark;
+pub mod open_files;
 mod pipe;
 mod spawner;
+mod table;
 mod tree;
 mod usage;
+mod watch;
 
 use std::{ffi::OsString, fmt, future::Future, io, path::PathBuf, process::ExitStatus, sync::LazyLock, time::Duration};
 
@@ -19,9 +23,11 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
 pub(crate) use usage::{Usage, UsageMeter};
+pub(crate) use watch::{Found, Watch};
 
 use crate::{shutdown::Grace, wire::Input};
 
@@ -35,6 +41,7 @@ pub(crate) struct Spawn {
     pub(crate) cwd: PathBuf,
     /// Whether its stdin is a pipe of ours; else it reads nothing.
     pub(crate) stdin: Stdin,
+    pub(crate) limits: Limits,
 }
 
 impl fmt::Debug for Spawn {
@@ -66,6 +73,7 @@ pub(crate) struct Pipes {
 pub(crate) struct Process {
     pid: u32,
     mark: Mark,
+    limits: Limits,
     child: Option<Child>,
     #[cfg(target_os = "linux")]
     exit: tree::ExitWatch,
@@ -86,6 +94,16 @@ impl Process {
     /// Its process id, which is its session id too.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Watches what it and all that descends from it use.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(self.pid, self.mark, self.limits)
+    }
+
+    /// The limit that ended it, if it was one: it has ended like this and is not reaped yet.
+    pub(crate) fn limit_behind(&self, status: Option<ExitStatus>) -> Option<crate::Error> {
+        self.limits.behind(status?, self.pid)
     }
 
     /// Returns when the process has ended, without reaping it: its ids stay ours until [`end`](Self::end).
@@ -176,6 +194,7 @@ impl Drop for Process {
         if self.child.is_some() {
             tree::signal(self.pid, self.mark, tree::Signal::Kill);
         }
+        self.mark.take_from(self.pid);
     }
 }
 
@@ -212,6 +231,7 @@ pub(crate) async fn capture(
         env,
         cwd: PathBuf::from("/"),
         stdin: Stdin::Null,
+        limits: Limits::default(),
     };
     let (mut reply, answer) = oneshot::channel();
     CAPTURES.spawn(async move {

@@ -10,6 +10,7 @@ pub(super) enum Shape {
     Entry,
     Tools,
     Diagnostics,
+    Limits,
 }
 
 /// Why a key cannot stand here, when it is known at all.
@@ -20,7 +21,7 @@ pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
     let level = match shape {
         Shape::Root => Level::Root,
         Shape::Entry => Level::Entry,
-        Shape::Serve | Shape::Tools | Shape::Diagnostics => return None,
+        Shape::Serve | Shape::Tools | Shape::Diagnostics | Shape::Limits => return None,
     };
     dialect::refusal(level, key, Dialect::Computer)
 }
@@ -56,7 +57,6 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("audit", "a record of the calls"),
         ],
         Shape::Entry => &[
-            ("limits", "limits on what a program may use"),
             ("maxConcurrent", "a limit on calls at the same time"),
             ("lazy", "connecting at the first call"),
             ("idleStop", "stopping an entry that nobody uses"),
@@ -67,7 +67,7 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("spill", "keeping the whole output of a command in a file"),
             ("keep", "keeping a shell's background jobs"),
         ],
-        Shape::Tools | Shape::Diagnostics => &[],
+        Shape::Tools | Shape::Diagnostics | Shape::Limits => &[],
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     HttpConfig, InheritEnv, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
     fields::{Fields, Member, Node},
-    template,
+    limits, template,
     value::Data,
     windows,
 };
@@ -29,6 +29,7 @@ pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
     set(&mut config.probe_interval, fields.take("probeInterval").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    set(&mut config.limits, fields.take("limits").and_then(|node| limits::limits(&node)));
     windows::unwrap(&mut config);
     command.map(|_| config)
 }
@@ -197,7 +198,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::{EntryKind, HttpTransport, Restart, file::parse},
+        super::{EntryKind, HttpTransport, Limits, Restart, file::parse},
         *,
     };
 
@@ -216,7 +217,7 @@ mod tests {
         let read = kind(
             r#"{ "command": "${userHome}/x", "args": ["a", "${B:-c}"], "env": { "D": "$${e}" }, "cwd": "/f",
                  "inheritEnv": ["PG*"], "connectTimeout": 1500, "callTimeout": "30s", "maxCallTime": "1h",
-                 "probeInterval": 5000, "maxMessage": 2048, "restart": "never" }"#,
+                 "probeInterval": 5000, "maxMessage": 2048, "restart": "never", "limits": { "processes": 7 } }"#,
         );
         let expected = StdioConfig {
             command: "${userHome}/x".into(),
@@ -232,6 +233,7 @@ mod tests {
             probe_interval: Duration::from_secs(5),
             max_message: 2048,
             restart: Restart::Never,
+            limits: Limits { processes: Some(7), ..Limits::default() },
         };
         assert_eq!(read, EntryKind::Stdio(expected));
     }

@@ -128,6 +128,8 @@ struct StdioEntry {
     /// Whether it is brought back when it ends by itself.
     #[schemars(extend("default" = "always"))]
     restart: Option<Restart>,
+    /// What its processes may use; what is left out is not limited.
+    limits: Option<super::limits::Written>,
     #[schemars(flatten)]
     common: Common,
 }
@@ -327,7 +329,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{ComputerConfig, document, entry, fields::Fields, keys::Shape, problem::Report},
+        config::{ComputerConfig, document, entry, fields::Fields, keys::Shape, limits, problem::Report},
         environment,
     };
 
@@ -365,6 +367,7 @@ mod tests {
         assert_eq!(definition("Serve"), read(Shape::Serve, |fields| document::serve(fields, &mut config().serve)));
         assert_eq!(definition("Tools"), read(Shape::Tools, |fields| drop(entry::tools(fields))));
         assert_eq!(definition("Diagnostics"), read(Shape::Diagnostics, |fields| drop(entry::diagnostics(fields))));
+        assert_eq!(definition("Limits"), read(Shape::Limits, |fields| _ = limits::read(fields)));
         assert_eq!(definition("StdioEntry"), entry::stdio_keys().into_iter().collect());
         assert_eq!(definition("HttpEntry"), entry::http_keys().into_iter().collect());
         assert_eq!(definition("ShellEntry"), entry::shell_keys().into_iter().collect());

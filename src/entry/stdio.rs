@@ -15,7 +15,7 @@ use crate::{
     connection::{Happening, Lifecycle, Link, Options, Session, Tail},
     environment,
     error::{Error, Result},
-    process::{self, Process, Spawn, Stdin},
+    process::{self, Found, Process, Spawn, Stdin, Watch},
     secret::Secrets,
     shutdown::Grace,
     source::Face,
@@ -43,6 +43,7 @@ const FETCH: Duration = Duration::from_secs(120);
 pub(crate) struct Server {
     process: Process,
     session: Session,
+    watch: Watch,
 }
 
 /// The command line that a start would run, secrets masked.
@@ -107,7 +108,8 @@ impl Prepared {
         let resolved = resolved.map_err(|error| secrets.mask_error(error))?;
         let all = resolved.args.iter().chain(&args).map(Into::into).collect();
         let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let spawn = Spawn { program: resolved.program.clone(), args: all, env, cwd, stdin: Stdin::Pipe };
+        let (program, limits) = (resolved.program.clone(), config.limits);
+        let spawn = Spawn { program, args: all, env, cwd, stdin: Stdin::Pipe, limits };
         Ok(Self { resolved, args, spawn, secrets, company: recipe.company() })
     }
 
@@ -171,20 +173,24 @@ async fn attempt(
     let line = prepared.secrets.mask(&prepared.resolved.line(&prepared.args)).into_owned();
     let spawned = Process::spawn(prepared.spawn.clone()).await;
     let (mut process, pipes) = spawned.map_err(|error| refused(&line, &prepared.spawn, &error))?;
+    let mut watch = process.watch();
     let mut session = Session::open(pipes, prepared.options(config));
-    session.link().describe(|about| {
+    let link = session.link().clone();
+    link.describe(|about| {
         about.pid = Some(process.pid());
         about.command = Some(line);
     });
+    config.limits.problems().into_iter().for_each(|problem| link.note(problem));
     let outcome = tokio::select! {
         outcome = session.connect(lifecycle, deadline) => outcome,
         _ = process.exited() => Err(Error::Ended { how: String::new(), stderr: String::new() }),
+        error = exceeded(&mut watch, &link) => Err(error),
         () = cancel.cancelled() => Err(Error::Cancelled),
     };
     match outcome {
-        Ok(()) => Ok(Server { process, session }),
+        Ok(()) => Ok(Server { process, session, watch }),
         Err(error) => {
-            let error = with_status(error, &mut process, session.link()).await;
+            let error = with_status(error, &mut process, &link).await;
             let error = prepared.secrets.mask_error(error);
             session.close(error.clone()).await;
             process.end(Grace::of(Duration::ZERO)).await;
@@ -195,16 +201,27 @@ async fn attempt(
 
 /// Says how the process ended, if it did: that tells more than what the protocol saw of it.
 async fn with_status(error: Error, process: &mut Process, link: &Link) -> Error {
-    if matches!(error, Error::Timeout { .. } | Error::Cancelled) {
+    if matches!(error, Error::Timeout { .. } | Error::LimitExceeded { .. } | Error::Cancelled) {
         return error;
     }
     match timeout(FAREWELL, process.exited()).await {
         Ok(status) => {
             let tail = link.tail();
             let _ = timeout(LEFTOVERS, tail.ended()).await;
-            Error::Ended { how: process::describe(status), stderr: tail.last_lines() }
+            let ended = || Error::Ended { how: process::describe(status), stderr: tail.last_lines() };
+            process.limit_behind(status).unwrap_or_else(ended)
         }
         Err(_) => error,
+    }
+}
+
+/// Returns when the server and what it started use more than they may. Cancel safe.
+async fn exceeded(watch: &mut Watch, link: &Link) -> Error {
+    loop {
+        match watch.next().await {
+            Found::Exceeded(error) => return error,
+            Found::Full(words) => link.note(words),
+        }
     }
 }
 
@@ -234,6 +251,7 @@ impl Server {
 
     /// What happens next. Cancel safe.
     pub(super) async fn next(&mut self) -> Event {
+        let link = self.session.link().clone();
         let reason = tokio::select! {
             happening = self.session.next() => match happening {
                 Happening::Changed => return Event::Changed,
@@ -241,21 +259,25 @@ impl Server {
             },
             // The leader's death is the server's, whoever else still holds the pipe.
             _ = self.process.exited() => None,
+            // Whoever hears that it has ended kills what is left of it.
+            error = exceeded(&mut self.watch, &link) => {
+                link.fail_all(&error);
+                return Event::Ended(error);
+            }
         };
         let error = self.ended(reason).await;
-        self.session.link().fail_all(&error);
+        link.fail_all(&error);
         Event::Ended(error)
     }
 
     async fn ended(&mut self, reason: Option<String>) -> Error {
         let link = self.session.link().clone();
-        let how = match timeout(FAREWELL, self.process.exited()).await {
-            Ok(status) => process::describe(status),
-            Err(_) => reason.unwrap_or_else(|| "ended".to_owned()),
-        };
+        let status = timeout(FAREWELL, self.process.exited()).await.ok();
+        let limit = status.and_then(|status| self.process.limit_behind(status));
+        let how = status.map_or_else(|| reason.unwrap_or_else(|| "ended".to_owned()), process::describe);
         // Answers that it gave before it ended still count.
         let _ = timeout(LEFTOVERS, async { tokio::join!(link.ended(), link.tail().ended()) }).await;
-        Error::Ended { how, stderr: link.tail().last_lines() }
+        limit.unwrap_or_else(|| Error::Ended { how, stderr: link.tail().last_lines() })
     }
 
     pub(super) async fn stop(self, grace: Grace) {

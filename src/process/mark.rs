@@ -6,16 +6,17 @@
 //! limits nothing and is the mark. Anybody's can be read without rights beyond the same user.
 
 use std::{
+    collections::BTreeMap,
     hash::{BuildHasher, RandomState},
     process,
     sync::{
-        LazyLock,
+        LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 /// The mark of one spawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Mark(u64);
 
 /// What all marks begin with.
@@ -39,9 +40,33 @@ impl Mark {
         self.0 >> COUNTER_BITS == PREFIX << NONCE_BITS | *NONCE
     }
 
+    /// Notes which process was started with it.
+    pub(super) fn give_to(self, pid: u32) {
+        given().insert(pid, self);
+    }
+
+    /// Forgets the process that was started with it, unless its id is another's by now.
+    pub(super) fn take_from(self, pid: u32) {
+        let mut given = given();
+        if given.get(&pid) == Some(&self) {
+            given.remove(&pid);
+        }
+    }
+
+    /// The mark with which a process of ours was started.
+    pub(super) fn given_to(pid: u32) -> Option<Self> {
+        given().get(&pid).copied()
+    }
+
     fn from_limit(limit: u64) -> Option<Self> {
         (limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX).then_some(Self(limit))
     }
+}
+
+/// The marks of the processes that somebody owns.
+fn given() -> MutexGuard<'static, BTreeMap<u32, Mark>> {
+    static GIVEN: Mutex<BTreeMap<u32, Mark>> = Mutex::new(BTreeMap::new());
+    GIVEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(target_os = "linux")]

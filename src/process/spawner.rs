@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, tree};
+use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, open_files::Bound, tree};
 
 struct Job {
     spawn: Spawn,
@@ -54,7 +54,7 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
     let mut command = tokio::process::Command::new(&spawn.program);
     command.args(&spawn.args).env_clear().envs(spawn.env.iter().map(|(name, value)| (name, value)));
     command.current_dir(&spawn.cwd).stdin(stdin).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    detach(&mut command, mark);
+    detach(&mut command, mark, spawn.limits.bounds());
     let child = command.spawn()?;
     // The command holds the child's ends of the pipes: as long as it lives they never come to their end.
     drop(command);
@@ -62,19 +62,21 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
     let process = Process {
         pid,
         mark,
+        limits: spawn.limits,
         #[cfg(target_os = "linux")]
         exit: tree::ExitWatch::new(pid).inspect_err(|_| {
             tree::signal(pid, mark, tree::Signal::Kill);
         })?,
         child: Some(child),
     };
+    mark.give_to(pid);
     Ok((process, Pipes { stdin: ours_in, stdout: ours_out, stderr: ours_err }))
 }
 
-/// Makes the child a session leader that carries our mark and dies with us.
+/// Makes the child a session leader that carries our mark, keeps to its limits and dies with us.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, mark: Mark) {
+fn detach(command: &mut tokio::process::Command, mark: Mark, bounds: [Option<Bound>; 2]) {
     use nix::{sys::prctl, sys::signal::Signal, unistd};
     let parent = unistd::getpid();
     // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
@@ -85,17 +87,21 @@ fn detach(command: &mut tokio::process::Command, mark: Mark) {
             if unistd::getppid() != parent {
                 return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
             }
+            bounds.into_iter().flatten().try_for_each(Bound::apply)?;
             mark.apply()
         });
     }
 }
 
-/// Makes the child a session leader.
+/// Makes the child a session leader that keeps to its limits.
 #[cfg(all(unix, not(target_os = "linux")))]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, _: Mark) {
-    // SAFETY: the closure makes one system call: it allocates nothing and takes no lock.
+fn detach(command: &mut tokio::process::Command, _: Mark, bounds: [Option<Bound>; 2]) {
+    // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
     unsafe {
-        command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from));
+        command.pre_exec(move || {
+            nix::unistd::setsid()?;
+            bounds.into_iter().flatten().try_for_each(Bound::apply)
+        });
     }
 }

@@ -41,8 +41,7 @@ pub(super) use platform::{ExitWatch, descendants};
 #[cfg(target_os = "linux")]
 mod platform {
     use std::{
-        collections::HashSet,
-        fs, io,
+        io,
         os::{
             fd::{FromRawFd, OwnedFd, RawFd},
             unix::process::ExitStatusExt,
@@ -61,76 +60,32 @@ mod platform {
     use tokio::io::{Interest, unix::AsyncFd};
 
     use super::Signal;
-    use crate::process::{guard, mark::Mark};
-
-    /// What the system says of a process.
-    #[derive(Debug, Clone, Copy)]
-    struct Entry {
-        pid: u32,
-        parent: u32,
-        session: u32,
-        zombie: bool,
-    }
-
-    /// Every process of the system.
-    fn all() -> io::Result<Vec<Entry>> {
-        let dir = fs::read_dir("/proc")?;
-        let pids = dir.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        Ok(pids.filter_map(read).collect())
-    }
-
-    fn read(pid: u32) -> Option<Entry> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name of the program stands in parentheses and may hold anything, parentheses too.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        let session = fields.nth(1)?.parse().ok()?;
-        Some(Entry { pid, parent, session, zombie: matches!(state, "Z" | "X") })
-    }
+    use crate::process::{
+        mark::Mark,
+        table::{Row, Table},
+    };
 
     /// The living processes of a session and all that carries its mark, with their descendants.
     pub(super) fn members(pid: u32, mark: Mark) -> Vec<u32> {
-        let found = living(|entry| entry.pid == pid || entry.session == pid, |found| found == mark);
         // Not being able to look is not the same as finding nobody.
-        found.unwrap_or_else(|_| vec![pid])
+        Table::read().map_or_else(|_| vec![pid], |table| table.members(pid, mark).iter().map(|row| row.pid).collect())
     }
 
     /// Our living descendants, and all that carries a mark of ours.
     pub(super) fn all_of_ours() -> Vec<u32> {
         let own = std::process::id();
-        living(|entry| entry.parent == own, Mark::is_ours).unwrap_or_default()
-    }
-
-    /// The living processes that are picked by what they are or by their mark, with all their descendants; never
-    /// ourselves, never the guard.
-    fn living(is_seed: impl Fn(&Entry) -> bool, is_meant: impl Fn(Mark) -> bool) -> io::Result<Vec<u32>> {
-        let all = all()?;
-        let marked = |entry: &Entry| Mark::of(entry.pid).is_some_and(&is_meant);
-        let mut found = closure(&all, |entry| is_seed(entry) || marked(entry));
-        found.remove(&std::process::id());
-        guard::pid().map(|guard| found.remove(&guard));
-        Ok(all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect())
+        living(|row| row.parent == own || row.mark.is_some_and(Mark::is_ours))
     }
 
     /// The living descendants of a process.
     pub(in crate::process) fn descendants(pid: u32) -> Vec<u32> {
-        let all = all().unwrap_or_default();
-        let found = closure(&all, |entry| entry.parent == pid);
-        all.iter().filter(|entry| !entry.zombie && found.contains(&entry.pid)).map(|entry| entry.pid).collect()
+        living(|row| row.parent == pid)
     }
 
-    /// The seeds and all that descends from them.
-    fn closure(all: &[Entry], is_seed: impl Fn(&Entry) -> bool) -> HashSet<u32> {
-        let mut found: HashSet<u32> = all.iter().filter(|entry| is_seed(entry)).map(|entry| entry.pid).collect();
-        loop {
-            let before = found.len();
-            let children = all.iter().filter(|entry| found.contains(&entry.parent)).map(|entry| entry.pid);
-            found.extend(children.collect::<Vec<_>>());
-            if found.len() == before {
-                return found;
-            }
-        }
+    /// The living among the seeds and all that descends from them; never ourselves, never the guard.
+    fn living(is_seed: impl Fn(&Row) -> bool) -> Vec<u32> {
+        let Ok(table) = Table::read() else { return Vec::new() };
+        table.living(is_seed).iter().map(|row| row.pid).collect()
     }
 
     /// Signals the group of a leader that is not reaped yet.

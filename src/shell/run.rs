@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    process::{Pipes, Process, Reader, Spawn, Stdin},
+    process::{Limits, Pipes, Process, Reader, Spawn, Stdin},
     shutdown::Grace,
     source::{Answer, CallContext, Waiting},
     wire::Input,
@@ -116,6 +116,7 @@ impl Command {
             env: self.shell.env.clone(),
             cwd: PathBuf::clone(&self.order.directory),
             stdin: Stdin::Null,
+            limits: Limits::default(),
         }
     }
 

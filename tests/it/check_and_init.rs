@@ -141,12 +141,7 @@ fn a_shell_without_a_mode_is_refused() {
 
 #[test]
 fn keys_of_abilities_that_are_not_built_yet_are_refused_as_such() {
-    for (key, value) in [
-        ("lazy", json!(true)),
-        ("idleStop", json!(1000)),
-        ("maxConcurrent", json!(1)),
-        ("limits", json!({ "memory": "1g" })),
-    ] {
+    for (key, value) in [("lazy", json!(true)), ("idleStop", json!(1000)), ("maxConcurrent", json!(1))] {
         let said = problem(&json!({ "mcpServers": { "a": with(fake::<&str>([]), &json!({ key: value })) } }));
         assert!(said.contains(key) && said.contains("yet"), "{said}");
     }

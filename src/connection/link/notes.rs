@@ -26,7 +26,7 @@ impl Link {
     }
 
     /// Notes another oddity.
-    pub(in crate::connection) fn note(&self, words: String) {
+    pub(crate) fn note(&self, words: String) {
         let mut notes = lock(&self.notes);
         if notes.others.len() < OTHERS && !notes.others.contains(&words) {
             notes.others.push(words);

@@ -174,11 +174,13 @@ async fn accepted(socket: &TcpListener) -> TcpStream {
 /// So many files are left to everything else.
 const OTHER_FILES: u64 = 256;
 const FEWEST: u64 = 64;
+/// Where files are plenty, memory is what a crowd takes.
+const MOST: u64 = 16_384;
 
 /// How many connections there may be, by how many files may be open.
 fn most_connections() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    let most = files.saturating_sub(OTHER_FILES).max(FEWEST);
+    let most = files.saturating_sub(OTHER_FILES).clamp(FEWEST, MOST);
     usize::try_from(most).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
