@@ -321,6 +321,22 @@ pub struct ShellConfig {
     pub max_output: usize,
     /// Variables on top of the user's environment.
     pub env: Vec<(String, String)>,
+    /// Whose environment commands run in.
+    pub login: Login,
+    /// Whether the whole output of a command is kept in a file when its result holds only a part.
+    pub spill: bool,
+}
+
+/// Whose environment the commands of a shell run in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Login {
+    /// The user's, as their login and interactive shell told it last: commands do not pay for its start-up files.
+    #[default]
+    Snapshot,
+    /// Each command runs in a login and interactive shell of its own, with the functions that its start-up files make.
+    Always,
+    /// The daemon's.
+    Never,
 }
 
 impl ShellConfig {
@@ -333,6 +349,8 @@ impl ShellConfig {
             max_timeout: Duration::from_secs(30 * 60),
             max_output: 100_000,
             env: Vec::new(),
+            login: Login::default(),
+            spill: false,
         }
     }
 

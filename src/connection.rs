@@ -90,7 +90,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 impl Session {
     /// Begins to read and to write pipes. Nothing is sent yet.
     pub(crate) fn open(pipes: Pipes, options: Options) -> Self {
-        let Pipes { stdin, stdout, stderr } = pipes;
+        let Pipes { stdin, stdout, stderr, .. } = pipes;
         let outbox = stdin.map(Outbox::new).expect("a stdio entry is always given a pipe to its stdin");
         let tail = options.tail.clone();
         let session = Self::over(Lane::Pipe(outbox.clone()), options);

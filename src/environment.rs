@@ -14,6 +14,7 @@ use std::{
 
 pub use curated::curated;
 pub use login::{LoginEnvironment, login};
+pub(crate) use login::{latest as latest_login, outdate as outdate_login};
 pub use path::search_path;
 pub use shell::user_shell;
 

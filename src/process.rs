@@ -10,6 +10,7 @@ pub mod open_files;
 mod pipe;
 mod spawner;
 mod table;
+mod terminal;
 mod tree;
 mod usage;
 mod watch;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
+pub(crate) use terminal::{Size, Terminal};
 pub(crate) use usage::{Usage, UsageMeter};
 pub(crate) use watch::{Found, Watch};
 
@@ -56,6 +58,8 @@ impl fmt::Debug for Spawn {
 pub(crate) enum Stdin {
     Pipe,
     Null,
+    /// A terminal of its own, which it writes to as well.
+    Terminal(Size),
 }
 
 /// Our ends of the pipes of a process. Whoever takes them owns them; closing `stdin` asks most servers to leave.
@@ -64,6 +68,8 @@ pub(crate) struct Pipes {
     pub(crate) stdin: Option<Writer>,
     pub(crate) stdout: Reader,
     pub(crate) stderr: Reader,
+    /// The terminal that all three are, where there is one: then `stderr` is at its end.
+    pub(crate) terminal: Option<Terminal>,
 }
 
 /// A running process: its only owner.
@@ -173,6 +179,17 @@ impl Process {
         self.signal(tree::Signal::Term).await;
     }
 
+    /// Sends a signal to all of it, given by its name, with `SIG` or without. False when there is no such signal.
+    #[cfg(unix)]
+    pub(crate) async fn send(&self, name: &str) -> bool {
+        let Some(signal) = signal_of(name) else { return false };
+        for member in self.members().await {
+            // One that is gone already needs none.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(member.cast_signed()), signal);
+        }
+        true
+    }
+
     /// Returns when nothing but zombies is left of it. Cancel safe.
     pub(crate) async fn gone(&self) {
         let mut pause = LOOK;
@@ -196,6 +213,13 @@ impl Drop for Process {
         }
         self.mark.take_from(self.pid);
     }
+}
+
+#[cfg(unix)]
+fn signal_of(name: &str) -> Option<nix::sys::signal::Signal> {
+    let name = name.to_ascii_uppercase();
+    let name = if name.starts_with("SIG") { name } else { format!("SIG{name}") };
+    name.parse().ok()
 }
 
 /// What a program printed, and how it ended.

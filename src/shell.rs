@@ -1,8 +1,17 @@
-//! The built-in shell: a source in our own process, with one tool.
+//! The built-in shell: a source in our own process.
 
 mod arguments;
+mod escapes;
+mod job;
+mod jobs;
+mod log;
 mod output;
+mod progress;
+mod result;
 mod run;
+mod spill;
+mod stream;
+mod tools;
 
 use std::{
     ffi::OsString,
@@ -13,19 +22,22 @@ use std::{
     },
 };
 
-use serde_json::{json, value::RawValue};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
+use arguments::Arguments;
+use jobs::Jobs;
+use result::refused;
+
 use crate::{
-    config::ShellConfig,
+    config::{Login, ShellConfig},
     environment::{self, LoginEnvironment},
     error::{Error, Result},
     shutdown::Grace,
-    source::{About, Answer, CALL_TOOL, Call, CallContext, Source, Tool, ToolList, Waiting},
+    source::{About, Answer, CALL_TOOL, Call, CallContext, Source, ToolList, Waiting},
 };
 
 /// A shell's recipe with everything filled in.
@@ -33,12 +45,15 @@ pub(crate) struct Setting {
     pub(crate) directory: PathBuf,
     pub(crate) shell: Option<PathBuf>,
     /// The user's environment, less what is no business of a command's.
-    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) environment: Users,
     /// What the entry sets on top.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) login: Arc<LoginEnvironment>,
     pub(crate) config: ShellConfig,
 }
+
+/// What commands get of the environment that a login shell told.
+pub(crate) type Users = Box<dyn Fn(&LoginEnvironment) -> Vec<(String, String)> + Send + Sync>;
 
 /// The shell while it is up: the owner of every command that it runs.
 pub(crate) struct Shell {
@@ -50,16 +65,24 @@ pub(crate) struct Shell {
 /// What others see of it.
 pub(crate) struct Commands {
     program: PathBuf,
+    /// What stands before the command line.
+    flags: &'static [&'static str],
     directory: PathBuf,
-    env: Vec<(OsString, OsString)>,
+    environment: Users,
+    /// What is set on top.
+    variables: Vec<(String, String)>,
+    /// What was known of the user when it started.
+    login: Arc<LoginEnvironment>,
     config: ShellConfig,
-    warning: Option<String>,
     tools: Arc<ToolList>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Once it stops: when what still runs is killed.
     leave_by: watch::Sender<Instant>,
     next_job: AtomicU64,
+    jobs: Jobs,
+    /// Where the whole of long outputs is kept.
+    spill: Option<Arc<spill::Place>>,
 }
 
 /// Quiet by default: nobody is there to leave a pager or to type a password.
@@ -74,25 +97,25 @@ const QUIET: [(&str, &str); 6] = [
 
 impl Shell {
     pub(crate) fn start(setting: Setting) -> Result<Self> {
-        let Setting { directory, shell, environment: mut env, variables, login, config } = setting;
+        let Setting { directory, shell, environment, variables, login, config } = setting;
         let program = match shell {
             Some(shell) => find(&shell, &login)?,
             None => environment::user_shell(),
         };
-        let quiet = QUIET.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        for (name, value) in quiet.chain(variables) {
-            env.retain(|(known, _)| *known != name);
-            env.push((name, value));
-        }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let home = environment::state_home().filter(|_| config.spill);
         let face = Commands {
-            tools: Arc::new(ToolList { tools: vec![definition(&program, &config)], problems: Vec::new() }),
-            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-            warning: login.warning.clone(),
+            tools: Arc::new(tools::list(&program, &config)),
+            flags: if config.login == Login::Always { &["-l", "-i", "-c"] } else { &["-c"] },
+            environment,
+            variables,
+            login,
             tasks: tasks.clone(),
             stop: stop.clone(),
             leave_by: watch::Sender::new(Instant::now()),
             next_job: AtomicU64::new(1),
+            jobs: Jobs::default(),
+            spill: home.map(|home| spill::Place::new(&home)),
             program,
             directory,
             config,
@@ -127,42 +150,38 @@ fn find(shell: &std::path::Path, login: &LoginEnvironment) -> Result<PathBuf> {
     })
 }
 
-fn definition(program: &std::path::Path, config: &ShellConfig) -> Tool {
-    let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
-    let definition = json!({
-        "name": "run_command",
-        "title": "Run a command",
-        "description": format!(
-            "Runs a command in {name} with the user's environment, and returns its exit code and output. \
-             Output beyond {} characters a stream loses its middle.", config.max_output
-        ),
-        "inputSchema": {
-            "type": "object",
-            "properties": {
-                "command": { "type": "string", "description": "The command line" },
-                "cwd": { "type": "string", "description": "The directory to run it in" },
-                "timeout": {
-                    "type": "number",
-                    "description": format!(
-                        "Milliseconds after which it is ended with all that it started (default {}, at most {})",
-                        config.timeout.as_millis(), config.max_timeout.as_millis()
-                    ),
-                },
-            },
-            "required": ["command"],
-        },
-        "annotations": { "readOnlyHint": false, "destructiveHint": true, "openWorldHint": true },
-    });
-    Tool {
-        name: "run_command".to_owned(),
-        raw: RawValue::from_string(definition.to_string()).expect("our own definition is JSON").into(),
-        repeatable: false,
-    }
-}
-
 impl Commands {
     fn job_id(&self) -> u64 {
         self.next_job.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The environment of a command that begins now.
+    fn env(&self) -> Vec<(OsString, OsString)> {
+        let mut env = match self.config.login {
+            // No command waits for a shell: what was told last serves until there is something newer.
+            Login::Snapshot => (self.environment)(&environment::latest_login().unwrap_or_else(|| self.login.clone())),
+            Login::Always | Login::Never => (self.environment)(&LoginEnvironment::default()),
+        };
+        let quiet = QUIET.iter().map(|(name, value)| (*name, *value));
+        let own = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in quiet.chain(own) {
+            env.retain(|(known, _)| known != name);
+            env.push((name.to_owned(), value.to_owned()));
+        }
+        env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// Whether the entry itself sets a variable.
+    fn sets(&self, name: &str) -> bool {
+        self.variables.iter().any(|(known, _)| known == name)
+    }
+
+    /// Why the user's environment is not known.
+    fn warning(&self) -> Option<String> {
+        match self.config.login {
+            Login::Snapshot => environment::latest_login().unwrap_or_else(|| self.login.clone()).warning.clone(),
+            Login::Always | Login::Never => None,
+        }
     }
 }
 
@@ -179,12 +198,22 @@ impl Source for Commands {
             let message = format!("the shell knows no method `{}`", call.method);
             return Some(Box::pin(async { Err(Error::Server { code: -32601, message, data: None }) }));
         }
-        let tool = call.name.unwrap_or_default();
-        if tool != "run_command" {
-            let unknown = Error::UnknownTool { name: tool.to_owned(), nearest: vec!["run_command".to_owned()] };
+        let tool = call.name.unwrap_or_default().to_owned();
+        if self.tools.tools.iter().all(|known| known.name != tool) {
+            let unknown = Error::UnknownTool { name: tool, nearest: vec![tools::RUN.to_owned()] };
             return Some(Box::pin(async move { Err(unknown) }));
         }
-        Some(match arguments::read(call.arguments, &self.directory, &self.config) {
+        let arguments = match Arguments::of(call.arguments) {
+            Ok(arguments) => arguments,
+            Err(refusal) => return Some(Box::pin(async move { Ok(refused(&refusal)) })),
+        };
+        if tool != tools::RUN {
+            return Some(Box::pin(async move {
+                let answer = self.jobs.call(&tool, &arguments, self.config.max_output).await;
+                answer.ok_or(Error::UnknownTool { name: tool, nearest: Vec::new() })
+            }));
+        }
+        Some(match arguments.order(&self.directory, &self.config) {
             Ok(order) => run::run(self, order, context),
             Err(refusal) => Box::pin(async move { Ok(refused(&refusal)) }),
         })
@@ -201,13 +230,8 @@ impl Source for Commands {
     fn about(&self) -> About {
         About {
             command: Some(self.program.to_string_lossy().into_owned()),
-            problems: self.warning.iter().cloned().collect(),
+            problems: self.warning().into_iter().collect(),
             ..About::default()
         }
     }
-}
-
-/// A command that does not run, and why.
-fn refused(reason: &str) -> Answer {
-    Answer::made(&json!({ "content": [{ "type": "text", "text": reason }], "isError": true }))
 }

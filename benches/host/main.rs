@@ -7,6 +7,7 @@
 //! cargo bench --bench host             the library, in this process
 //! cargo bench --bench host -- front    the program, from outside
 //! cargo bench --bench host -- http     the program over HTTP
+//! cargo bench --bench host -- shell    the shell alone
 //! ```
 //!
 //! `--quick` does less of it; `--workers N` gives the library a runtime of N threads, 0 for one on the caller's own
@@ -21,6 +22,7 @@ mod idle;
 mod outside;
 mod places;
 mod report;
+mod shell;
 mod start;
 
 use std::io;
@@ -64,10 +66,13 @@ fn main() -> io::Result<()> {
         start::cold(plan)
     } else if is_given("one-idle-machine") {
         idle::machine(plan)
+    } else if is_given("shell") {
+        shell::measure(plan)
     } else if is_given("--bench") {
         placed("calls", plan)?;
         start::measure(plan)?;
-        idle::measure(plan)
+        idle::measure(plan)?;
+        shell::measure(plan)
     } else {
         // `cargo test --all-targets` runs this too, and has no use for figures.
         Ok(())

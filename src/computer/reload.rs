@@ -8,7 +8,7 @@ use crate::{
         LoadError, Loaded, Problem,
         watch::{Origin, Watch},
     },
-    process,
+    environment, process,
 };
 
 impl Computer {
@@ -21,6 +21,8 @@ impl Computer {
     /// The file cannot be used: nothing has changed. That is told as an [`Event::ConfigRefused`] and said in the log, and
     /// shown by health until it can be used again.
     pub async fn reload(&self, origin: &Origin) -> Result<Applied, LoadError> {
+        // What the user's shell would say may be another as well.
+        environment::outdate_login();
         let loaded = read(origin).await.inspect_err(|error| self.refuse(error))?;
         self.accept(&loaded.warnings);
         Ok(self.apply(loaded.config).await)

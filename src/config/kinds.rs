@@ -1,7 +1,7 @@
 //! The kinds of entries as they are written.
 
 use super::{
-    HttpConfig, InheritEnv, ShellConfig, ShellMode, StdioConfig,
+    HttpConfig, InheritEnv, Login, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
     fields::{Fields, Member, Node},
     limits, template,
@@ -145,8 +145,12 @@ pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
     config.timeout = config.timeout.min(config.max_timeout);
     set(&mut config.max_output, fields.take("maxOutput").and_then(|node| node.whole(MAX_OUTPUT)));
     config.env = fields.take("env").map(|node| env(&node)).unwrap_or_default();
+    set(&mut config.login, fields.take("login").and_then(|node| node.one_of(LOGINS)));
+    set(&mut config.spill, fields.take("spill").and_then(|node| node.flag()));
     mode.map(|_| config)
 }
+
+const LOGINS: &[(&str, Login)] = &[("snapshot", Login::Snapshot), ("always", Login::Always), ("never", Login::Never)];
 
 fn mode(node: &Node<'_>) -> Option<ShellMode> {
     if node.value.is_object() {
@@ -300,7 +304,8 @@ mod tests {
     fn every_key_of_a_shell_entry_is_read() {
         let read = kind(
             r#"{ "type": "shell", "mode": "unrestricted", "cwd": "${workspaceFolder}", "shell": "/bin/bash",
-                 "timeout": "1m", "maxTimeout": "2m", "maxOutput": 500, "env": { "A": "b" } }"#,
+                 "timeout": "1m", "maxTimeout": "2m", "maxOutput": 500, "env": { "A": "b" }, "login": "never",
+                 "spill": true }"#,
         );
         let expected = ShellConfig {
             cwd: Some("${workspaceFolder}".into()),
@@ -310,6 +315,8 @@ mod tests {
             max_timeout: Duration::from_secs(120),
             max_output: 500,
             env: vec![("A".into(), "b".into())],
+            login: Login::Never,
+            spill: true,
         };
         assert_eq!(read, EntryKind::Shell(expected));
     }

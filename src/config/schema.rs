@@ -195,8 +195,23 @@ struct ShellEntry {
     max_output: Option<usize>,
     /// Variables on top of the user's environment. Values may hold `${…}` references.
     env: Option<BTreeMap<String, String>>,
+    /// Whose environment commands run in: the user's as it was told last, that of a login and interactive shell for
+    /// each command, or the daemon's.
+    #[schemars(extend("default" = "snapshot"))]
+    login: Option<Login>,
+    /// Whether the whole output of a command is kept in a file when its result holds only a part.
+    #[schemars(extend("default" = false))]
+    spill: Option<bool>,
     #[schemars(flatten)]
     common: Common,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+enum Login {
+    Snapshot,
+    Always,
+    Never,
 }
 
 #[derive(JsonSchema)]

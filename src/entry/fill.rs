@@ -101,10 +101,14 @@ impl<'a> Filler<'a> {
             None => None,
         };
         let variables = self.variables(&config.env).await?;
-        let mut environment = environment::curated(&self.login, &InheritEnv::All);
-        environment.retain(|(name, _)| !self.recipe.withheld.holds(name));
+        let withheld = self.recipe.withheld.clone();
+        let environment = move |login: &LoginEnvironment| {
+            let mut environment = environment::curated(login, &InheritEnv::All);
+            environment.retain(|(name, _)| !withheld.holds(name));
+            environment
+        };
         let (login, config) = (self.login, config.clone());
-        Ok(crate::shell::Setting { directory, shell, environment, variables, login, config })
+        Ok(crate::shell::Setting { directory, shell, environment: Box::new(environment), variables, login, config })
     }
 
     /// What was filled in and must not be seen.

@@ -1,5 +1,7 @@
 //! The environment that a terminal of the user's has, asked of their own shell.
 
+mod keeper;
+
 use std::{
     fmt, io,
     path::{Path, PathBuf},
@@ -10,24 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keeper::KEPT;
 use memchr::memmem;
-use tokio::sync::Mutex;
 
-use super::{
-    Variables, base_name, home, is_private, own,
-    shell::login_shell,
-    startup::{self, Fingerprint},
-    users,
-};
+use super::{Variables, base_name, home, is_private, own, shell::login_shell, startup, users};
 use crate::process;
 
 /// How long the user's start-up files may take in all. Slow ones (conda, nvm) take two or three seconds.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// How old an answer may be before the start-up files are looked at again. Looking costs some 30 `stat` calls.
-const RECHECK: Duration = Duration::from_secs(1);
-
-static KEPT: Keeper = Keeper::new(RECHECK);
 
 /// The user's environment, as a login and interactive shell of theirs has it.
 #[derive(Clone, Default, PartialEq)]
@@ -59,6 +51,16 @@ impl fmt::Debug for LoginEnvironment {
 /// It takes 10 s at most and never fails: at worst it is the daemon's own environment, with a warning. Cancel safe.
 pub async fn login() -> Arc<LoginEnvironment> {
     KEPT.get(Asked::this_user).await
+}
+
+/// The user's login environment as far as it is known, for who cannot wait: it may be about to be another.
+pub(crate) fn latest() -> Option<Arc<LoginEnvironment>> {
+    KEPT.latest(Asked::this_user)
+}
+
+/// Makes the next who asks get a new answer, whatever the start-up files look like.
+pub(crate) fn outdate() {
+    KEPT.outdate();
 }
 
 /// Whom to ask, and with what.
@@ -196,62 +198,6 @@ fn variable(text: &[u8]) -> Option<(String, String)> {
     // What a hook of the shell printed stands before the first name, in lines of its own.
     let name = name.rsplit('\n').next().unwrap_or(name);
     (!name.is_empty()).then(|| (name.to_owned(), value.to_owned()))
-}
-
-/// Keeps an answer for as long as the start-up files stay as they were.
-struct Keeper {
-    kept: Mutex<Option<Snapshot>>,
-    recheck: Duration,
-}
-
-struct Snapshot {
-    environment: Arc<LoginEnvironment>,
-    files: Vec<PathBuf>,
-    fingerprint: Fingerprint,
-    checked: Instant,
-}
-
-impl Keeper {
-    const fn new(recheck: Duration) -> Self {
-        Self { kept: Mutex::const_new(None), recheck }
-    }
-
-    // The lock is held while the shell runs: those who ask meanwhile want this very answer.
-    async fn get(&self, asked: impl FnOnce() -> Asked) -> Arc<LoginEnvironment> {
-        let mut kept = self.kept.lock().await;
-        if let Some(snapshot) = kept.as_mut()
-            && snapshot.is_current(self.recheck)
-        {
-            return Arc::clone(&snapshot.environment);
-        }
-        let fresh = Snapshot::take(&asked()).await;
-        let environment = Arc::clone(&fresh.environment);
-        *kept = Some(fresh);
-        environment
-    }
-}
-
-impl Snapshot {
-    async fn take(asked: &Asked) -> Self {
-        let mut files = startup::files(&asked.base);
-        // Before the shell reads them: a change made while it does must be noticed later.
-        let mut fingerprint = startup::fingerprint(&files);
-        let environment = Arc::new(asked.environment().await);
-        // `.zshenv` may have said only now where the others are.
-        let mut more = startup::files(&environment.variables);
-        more.retain(|file| !files.contains(file));
-        fingerprint.extend(startup::fingerprint(&more));
-        files.append(&mut more);
-        Self { environment, files, fingerprint, checked: Instant::now() }
-    }
-
-    fn is_current(&mut self, recheck: Duration) -> bool {
-        if self.checked.elapsed() < recheck {
-            return true;
-        }
-        self.checked = Instant::now();
-        startup::fingerprint(&self.files) == self.fingerprint
-    }
 }
 
 #[cfg(unix)]

@@ -14,6 +14,16 @@ impl Reader {
         let (ours, theirs) = io::pipe()?;
         Ok((Self(pipe::Receiver::from_owned_fd(ours.into())?), theirs.into()))
     }
+
+    /// What a terminal shows, from its far end, which must not block.
+    pub(super) fn of_terminal(far_end: OwnedFd) -> io::Result<Self> {
+        pipe::Receiver::from_owned_fd_unchecked(far_end).map(Self)
+    }
+
+    /// What is at its end already.
+    pub(super) fn empty() -> io::Result<Self> {
+        Self::pipe().map(|(ours, _)| ours)
+    }
 }
 
 impl crate::wire::Input for Reader {
@@ -32,6 +42,11 @@ impl Writer {
     pub(super) fn pipe() -> io::Result<(Self, OwnedFd)> {
         let (theirs, ours) = io::pipe()?;
         Ok((Self(pipe::Sender::from_owned_fd(ours.into())?), theirs.into()))
+    }
+
+    /// What is typed into a terminal, from its far end, which must not block.
+    pub(super) fn of_terminal(far_end: OwnedFd) -> io::Result<Self> {
+        pipe::Sender::from_owned_fd_unchecked(far_end).map(Self)
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, open_files::Bound, tree};
+use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, open_files::Bound, terminal, tree};
 
 struct Job {
     spawn: Spawn,
@@ -45,16 +45,12 @@ pub(super) async fn spawn(spawn: Spawn) -> io::Result<(Process, Pipes)> {
 fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
     let _entered = runtime.enter();
     let mark = Mark::next();
-    let (stdin, ours_in) = match spawn.stdin {
-        Stdin::Pipe => Writer::pipe().map(|(writer, theirs)| (Stdio::from(theirs), Some(writer)))?,
-        Stdin::Null => (Stdio::null(), None),
-    };
-    let (ours_out, stdout) = Reader::pipe()?;
-    let (ours_err, stderr) = Reader::pipe()?;
+    let Ends { stdin, stdout, stderr, pipes } = Ends::of(spawn.stdin)?;
+    let has_terminal = pipes.terminal.is_some();
     let mut command = tokio::process::Command::new(&spawn.program);
     command.args(&spawn.args).env_clear().envs(spawn.env.iter().map(|(name, value)| (name, value)));
-    command.current_dir(&spawn.cwd).stdin(stdin).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-    detach(&mut command, mark, spawn.limits.bounds());
+    command.current_dir(&spawn.cwd).stdin(stdin).stdout(stdout).stderr(stderr);
+    detach(&mut command, mark, (spawn.limits.bounds(), has_terminal));
     let child = command.spawn()?;
     // The command holds the child's ends of the pipes: as long as it lives they never come to their end.
     drop(command);
@@ -70,13 +66,40 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
         child: Some(child),
     };
     mark.give_to(pid);
-    Ok((process, Pipes { stdin: ours_in, stdout: ours_out, stderr: ours_err }))
+    Ok((process, pipes))
+}
+
+/// Both ends of what a child reads and writes.
+struct Ends {
+    stdin: Stdio,
+    stdout: Stdio,
+    stderr: Stdio,
+    pipes: Pipes,
+}
+
+impl Ends {
+    fn of(stdin: Stdin) -> io::Result<Self> {
+        if let Stdin::Terminal(size) = stdin {
+            let terminal::Opened { terminal, shown, typed, theirs } = terminal::open(size)?;
+            let (stdout, stderr) = (theirs.try_clone()?.into(), theirs.try_clone()?.into());
+            let pipes = Pipes { stdin: Some(typed), stdout: shown, stderr: Reader::empty()?, terminal: Some(terminal) };
+            return Ok(Self { stdin: theirs.into(), stdout, stderr, pipes });
+        }
+        let (stdin, ours_in) = match stdin {
+            Stdin::Pipe => Writer::pipe().map(|(writer, theirs)| (Stdio::from(theirs), Some(writer)))?,
+            Stdin::Null | Stdin::Terminal(_) => (Stdio::null(), None),
+        };
+        let (ours_out, stdout) = Reader::pipe()?;
+        let (ours_err, stderr) = Reader::pipe()?;
+        let pipes = Pipes { stdin: ours_in, stdout: ours_out, stderr: ours_err, terminal: None };
+        Ok(Self { stdin, stdout: stdout.into(), stderr: stderr.into(), pipes })
+    }
 }
 
 /// Makes the child a session leader that carries our mark, keeps to its limits and dies with us.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, mark: Mark, bounds: [Option<Bound>; 2]) {
+fn detach(command: &mut tokio::process::Command, mark: Mark, (bounds, has_terminal): ([Option<Bound>; 2], bool)) {
     use nix::{sys::prctl, sys::signal::Signal, unistd};
     let parent = unistd::getpid();
     // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
@@ -88,6 +111,9 @@ fn detach(command: &mut tokio::process::Command, mark: Mark, bounds: [Option<Bou
                 return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
             }
             bounds.into_iter().flatten().try_for_each(Bound::apply)?;
+            if has_terminal {
+                terminal::take_control()?;
+            }
             mark.apply()
         });
     }
@@ -96,12 +122,13 @@ fn detach(command: &mut tokio::process::Command, mark: Mark, bounds: [Option<Bou
 /// Makes the child a session leader that keeps to its limits.
 #[cfg(all(unix, not(target_os = "linux")))]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, _: Mark, bounds: [Option<Bound>; 2]) {
+fn detach(command: &mut tokio::process::Command, _: Mark, (bounds, has_terminal): ([Option<Bound>; 2], bool)) {
     // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
             nix::unistd::setsid()?;
-            bounds.into_iter().flatten().try_for_each(Bound::apply)
+            bounds.into_iter().flatten().try_for_each(Bound::apply)?;
+            if has_terminal { terminal::take_control() } else { Ok(()) }
         });
     }
 }

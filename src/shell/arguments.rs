@@ -1,4 +1,4 @@
-//! The arguments of `run_command`, checked one by one.
+//! The arguments of a call, checked one by one.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,37 +14,104 @@ use crate::config::ShellConfig;
 pub(super) struct Order {
     pub(super) command: String,
     pub(super) directory: PathBuf,
-    pub(super) timeout: Duration,
+    /// When it is ended, if the call says so, or does not end before it.
+    pub(super) timeout: Option<Duration>,
+    /// What it reads; nothing when it is not given.
+    pub(super) stdin: Option<String>,
+    /// Whether it goes on after its call.
+    pub(super) background: bool,
+    /// Whether it has a terminal.
+    pub(super) pty: bool,
 }
 
-/// Arguments that a later version understands. Ignoring them would mislead whoever gave them.
-const LATER: [&str; 3] = ["background", "stdin", "pty"];
+/// The arguments of a call.
+#[derive(Debug)]
+pub(super) struct Arguments(Map<String, Value>);
 
-/// Reads the arguments; the error says which is wrong and what it should be.
-pub(super) fn read(arguments: Option<&RawValue>, directory: &Path, config: &ShellConfig) -> Result<Order, String> {
-    let arguments: Map<String, Value> = match arguments {
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| "the arguments must be an object".to_owned())?,
-        None => Map::new(),
-    };
-    if let Some(later) =
-        LATER.iter().find(|name| arguments.get(**name).is_some_and(|value| *value != Value::Bool(false)))
-    {
-        return Err(format!("`{later}` is not there yet in this version; leave it out"));
-    }
-    let command = match arguments.get("command") {
-        Some(Value::String(command)) if command.contains('\0') => {
-            return Err("`command` must not hold a NUL character".into());
+impl Arguments {
+    pub(super) fn of(arguments: Option<&RawValue>) -> Result<Self, String> {
+        match arguments {
+            Some(raw) => {
+                serde_json::from_str(raw.get()).map(Self).map_err(|_| "the arguments must be an object".to_owned())
+            }
+            None => Ok(Self(Map::new())),
         }
-        Some(Value::String(command)) if !command.trim().is_empty() => command.clone(),
-        Some(Value::String(_)) => return Err("`command` must not be empty".into()),
-        Some(other) => return Err(format!("`command` must be a string, not {}", kind(other))),
-        None => return Err("`command` is missing; give the command line as a string".into()),
-    };
-    Ok(Order {
-        command,
-        directory: cwd(arguments.get("cwd"), directory)?,
-        timeout: timeout(arguments.get("timeout"), config)?,
-    })
+    }
+
+    /// An argument that is there: null is not.
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, String> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(format!("`{name}` must be a string, not {}", kind(other))),
+        }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(format!("`{name}` must be a boolean, not {}", kind(other))),
+        }
+    }
+
+    pub(super) fn whole(&self, name: &str) -> Result<Option<u64>, String> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => {
+                number.as_u64().map(Some).ok_or_else(|| format!("`{name}` must be a whole number, zero or above"))
+            }
+            Some(other) => Err(format!("`{name}` must be a whole number, not {}", kind(other))),
+        }
+    }
+
+    /// A time above zero.
+    pub(super) fn millis(&self, name: &str) -> Result<Option<Duration>, String> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => match number.as_f64() {
+                Some(millis) if millis > 0.0 => {
+                    Ok(Some(Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(Duration::MAX)))
+                }
+                _ => Err(format!("`{name}` must be above zero (milliseconds)")),
+            },
+            Some(other) => Err(format!("`{name}` must be a number of milliseconds, not {}", kind(other))),
+        }
+    }
+
+    /// The job that is meant.
+    pub(super) fn job(&self) -> Result<String, String> {
+        match self.get("job") {
+            Some(Value::String(id)) => Ok(id.clone()),
+            Some(Value::Number(id)) => Ok(id.to_string()),
+            Some(other) => Err(format!("`job` must be the id of a job, not {}", kind(other))),
+            None => Err("`job` is missing; give the id of a job, which `list_jobs` tells".into()),
+        }
+    }
+
+    /// Reads what `run_command` is given; the error says which is wrong and what it should be.
+    pub(super) fn order(&self, directory: &Path, config: &ShellConfig) -> Result<Order, String> {
+        let command = match self.text("command")? {
+            Some(command) if command.contains('\0') => return Err("`command` must not hold a NUL character".into()),
+            Some(command) if !command.trim().is_empty() => command.to_owned(),
+            Some(_) => return Err("`command` must not be empty".into()),
+            None => return Err("`command` is missing; give the command line as a string".into()),
+        };
+        let background = self.flag("background")?;
+        let timeout = self.millis("timeout")?.map(|asked| asked.min(config.max_timeout));
+        Ok(Order {
+            command,
+            directory: cwd(self.get("cwd"), directory)?,
+            timeout: timeout.or((!background).then_some(config.timeout)),
+            stdin: self.text("stdin")?.map(str::to_owned),
+            background,
+            pty: self.flag("pty")?,
+        })
+    }
 }
 
 fn cwd(value: Option<&Value>, directory: &Path) -> Result<PathBuf, String> {
@@ -61,18 +128,6 @@ fn cwd(value: Option<&Value>, directory: &Path) -> Result<PathBuf, String> {
     }
     let reason = if path.exists() { "is no directory" } else { "does not exist" };
     Err(format!("`cwd` {} {reason}", path.display()))
-}
-
-fn timeout(value: Option<&Value>, config: &ShellConfig) -> Result<Duration, String> {
-    let asked = match value {
-        None | Some(Value::Null) => config.timeout,
-        Some(Value::Number(number)) => match number.as_f64() {
-            Some(millis) if millis > 0.0 => Duration::try_from_secs_f64(millis / 1000.0).unwrap_or(config.max_timeout),
-            _ => return Err("`timeout` must be above zero (milliseconds)".into()),
-        },
-        Some(other) => return Err(format!("`timeout` must be a number of milliseconds, not {}", kind(other))),
-    };
-    Ok(asked.min(config.max_timeout))
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -93,7 +148,7 @@ mod tests {
 
     fn order(arguments: &str) -> Result<Order, String> {
         let raw = RawValue::from_string(arguments.to_owned()).unwrap();
-        read(Some(&raw), Path::new("/tmp"), &ShellConfig::new(ShellMode::Unrestricted))
+        Arguments::of(Some(&raw))?.order(Path::new("/tmp"), &ShellConfig::new(ShellMode::Unrestricted))
     }
 
     #[test]
@@ -107,7 +162,9 @@ mod tests {
             (r#"{"command":"a","timeout":"5"}"#, "`timeout` must be a number"),
             (r#"{"command":"a","timeout":0}"#, "above zero"),
             (r#"{"command":"a","timeout":-1}"#, "above zero"),
-            (r#"{"command":"a","pty":true}"#, "`pty` is not there yet"),
+            (r#"{"command":"a","pty":1}"#, "`pty` must be a boolean, not a number"),
+            (r#"{"command":"a","background":"yes"}"#, "`background` must be a boolean, not a string"),
+            (r#"{"command":"a","stdin":[]}"#, "`stdin` must be a string, not a list"),
             ("[]", "must be an object"),
         ] {
             let error = order(arguments).unwrap_err();
@@ -117,8 +174,10 @@ mod tests {
 
     #[test]
     fn a_timeout_above_the_limit_is_the_limit() {
-        assert_eq!(order(r#"{"command":"a","timeout":1e18}"#).unwrap().timeout, Duration::from_secs(1800));
-        assert_eq!(order(r#"{"command":"a","timeout":1.5}"#).unwrap().timeout, Duration::from_micros(1500));
-        assert_eq!(order(r#"{"command":"a"}"#).unwrap().timeout, Duration::from_secs(300));
+        let timeout = |arguments| order(arguments).unwrap().timeout;
+        assert_eq!(timeout(r#"{"command":"a","timeout":1e18}"#), Some(Duration::from_secs(1800)));
+        assert_eq!(timeout(r#"{"command":"a","timeout":1.5}"#), Some(Duration::from_micros(1500)));
+        assert_eq!(timeout(r#"{"command":"a","timeout":null}"#), Some(Duration::from_secs(300)));
+        assert_eq!(timeout(r#"{"command":"a","background":true}"#), None);
     }
 }

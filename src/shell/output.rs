@@ -1,6 +1,6 @@
 //! One stream of a command's output: its head and its tail, the middle only counted.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io};
 
 /// What is kept of a stream while it is read.
 #[derive(Debug)]
@@ -49,15 +49,35 @@ impl Kept {
     }
 
     fn drop_tail(&mut self, bytes: usize) {
-        let characters = self.tail.iter().take(bytes).filter(|byte| begins_character(**byte)).count();
+        // By slices, which are counted many bytes at a time: this is the pace of a command with endless output.
+        let (first, second) = self.tail.as_slices();
+        let (first, second) = (&first[..bytes.min(first.len())], &second[..bytes.saturating_sub(first.len())]);
         self.dropped_bytes += bytes as u64;
-        self.dropped_characters += characters as u64;
+        self.dropped_characters += characters(first) + characters(second);
         self.tail.drain(..bytes);
     }
 
     fn count(&mut self, lost: &[u8]) {
         self.dropped_bytes += lost.len() as u64;
-        self.dropped_characters += lost.iter().filter(|byte| begins_character(**byte)).count() as u64;
+        self.dropped_characters += characters(lost);
+    }
+
+    /// Whether nothing falls out when so many bytes come.
+    pub(super) fn has_room_for(&self, bytes: usize) -> bool {
+        // What is shown is bounded by characters, and none is shorter than a byte.
+        self.dropped_bytes == 0 && self.head.len() + self.tail.len() + bytes <= self.limit
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        self.dropped_bytes == 0
+    }
+
+    /// Writes what has come, of which nothing has fallen out yet.
+    pub(super) fn write_to(&self, mut file: impl io::Write) -> io::Result<()> {
+        file.write_all(&self.head)?;
+        let (first, second) = self.tail.as_slices();
+        file.write_all(first)?;
+        file.write_all(second)
     }
 
     /// The stream as text: bytes that are no UTF-8 become U+FFFD, no character is cut.
@@ -100,6 +120,10 @@ fn join(limit: usize, head: &str, tail: &str, (mut bytes, mut characters): (u64,
     characters += (head[head_end..].chars().count() + surplus) as u64;
     let text = format!("{}\n... truncated {characters} characters ...\n{}", &head[..head_end], &tail[tail_start..]);
     Shown { text, truncated: bytes }
+}
+
+fn characters(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| begins_character(**byte)).count() as u64
 }
 
 fn begins_character(byte: u8) -> bool {

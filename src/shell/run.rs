@@ -1,8 +1,7 @@
 //! Running one command: its process, its output, its end.
 
-use std::{path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
+use std::{ffi::OsString, process::ExitStatus, sync::Arc, time::Duration};
 
-use serde_json::{Map, Value, json};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until, timeout_at},
@@ -12,25 +11,34 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Commands,
     arguments::Order,
-    output::{Kept, Shown},
-    refused,
+    escapes,
+    job::Begun,
+    jobs::MOST,
+    progress::Reporter,
+    result::{Ended, refused, report},
+    spill::Spill,
+    stream::{Printed, Streams},
 };
 use crate::{
+    config::Login,
     error::Error,
-    process::{Limits, Pipes, Process, Reader, Spawn, Stdin},
+    process::{Limits, Pipes, Process, Size, Spawn, Stdin},
     shutdown::Grace,
-    source::{Answer, CallContext, Waiting},
-    wire::Input,
+    source::{Answer, CallContext, Sink, Waiting},
+    wire::Outbox,
 };
 
 /// How long the pipes may stay open after the shell has exited: a background child may hold them for ever.
-const DRAIN: Duration = Duration::from_millis(100);
+pub(super) const DRAIN: Duration = Duration::from_millis(100);
 
 /// What a command gets to leave in order when its caller has gone.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
-/// A read takes this much at most; pipes hold as much.
-const CHUNK: usize = 64 << 10;
+/// How large a terminal is at first.
+const SIZE: Size = Size { columns: 120, rows: 40 };
+
+/// What ends the input of a terminal.
+const END_OF_INPUT: &[u8] = b"\x04";
 
 /// Runs a command. The shell owns its task: a caller that goes away takes the command with it, in order.
 pub(super) fn run(shell: Arc<Commands>, order: Order, context: CallContext) -> Waiting<Answer> {
@@ -39,7 +47,8 @@ pub(super) fn run(shell: Arc<Commands>, order: Order, context: CallContext) -> W
     let (reply, answer) = oneshot::channel();
     let tasks = shell.tasks.clone();
     tasks.spawn(async move {
-        let command = Command { shell, order, cancel: context.cancel.clone().unwrap_or_default(), gone };
+        let cancel = context.cancel.clone().unwrap_or_default();
+        let command = Command { shell, order, progress: context.progress.clone(), cancel, gone };
         command.run(reply).await;
     });
     Box::pin(async move {
@@ -56,6 +65,7 @@ fn stopped() -> Error {
 struct Command {
     shell: Arc<Commands>,
     order: Order,
+    progress: Option<Sink>,
     cancel: CancellationToken,
     gone: CancellationToken,
 }
@@ -73,7 +83,12 @@ enum Outcome {
 impl Command {
     async fn run(self, reply: Reply) {
         let begin = Instant::now();
-        let (mut process, pipes) = match Process::spawn(self.spawn()).await {
+        if self.order.background && self.shell.jobs.is_full() {
+            let reason = format!("{MOST} jobs are running already; stop one of them with `stop_job` first");
+            let _ = reply.send(Ok(refused(&reason)));
+            return;
+        }
+        let (mut process, mut pipes) = match Process::spawn(self.spawn()).await {
             Ok(spawned) => spawned,
             Err(error) => {
                 let reason = format!("the shell {} cannot be started: {error}", self.shell.program.display());
@@ -81,54 +96,131 @@ impl Command {
                 return;
             }
         };
-        let mut streams = Streams::new(pipes, self.shell.config.max_output);
-        let outcome = self.wait(&mut process, &mut streams, begin).await;
+        if self.order.background {
+            return self.go_on(process, pipes, (begin, reply)).await;
+        }
+        let input = pipes.stdin.take().map(Outbox::new);
+        if let (Some(input), Some(text)) = (&input, &self.order.stdin) {
+            // One that reads nothing is none the worse for it.
+            let _ = input.send(text.as_bytes());
+            if self.order.pty {
+                let _ = input.send(END_OF_INPUT);
+            }
+        }
+        let reporter = self.progress.clone().map(Reporter::new);
+        let spill = self.shell.spill.clone().map(Spill::new);
+        let mut streams = Streams::new(pipes, self.shell.config.max_output, reporter, spill);
+        let outcome = self.wait(&mut process, (&mut streams, input.as_ref()), begin).await;
         let error = match outcome {
             Outcome::Exited(status) => {
                 let left = process.members().await;
-                let jobs = self.jobs(&left);
-                let _ = reply.send(Ok(report(streams.show(), Ended::Exited(status), (begin.elapsed(), jobs))));
-                if left.is_empty() {
+                let printed = self.shown(&mut streams);
+                let Some(pid) = left.first() else {
+                    let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), Vec::new()))));
                     process.end(Grace::of(Duration::ZERO)).await;
-                } else {
-                    self.keep(process, streams.pipes).await;
-                }
-                return;
+                    return;
+                };
+                let begun = self.begun(*pid, process, streams.pipes);
+                let jobs = vec![begun.job.brief()];
+                let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), jobs))));
+                return begun.tend(&self.shell).await;
             }
             Outcome::TimedOut => {
                 process.end(Grace::of(Duration::ZERO)).await;
                 // What it printed before its end is there now, and nobody holds the pipe.
                 let _ = timeout_at(Instant::now() + DRAIN, streams.drain()).await;
-                let _ = reply.send(Ok(report(streams.show(), Ended::TimedOut, (begin.elapsed(), Vec::new()))));
+                let printed = self.shown(&mut streams);
+                let _ = reply.send(Ok(report(printed, Ended::TimedOut, (begin.elapsed(), Vec::new()))));
                 return;
             }
             Outcome::Cancelled => Error::Cancelled,
             Outcome::Stopped => stopped(),
         };
         let _ = reply.send(Err(error));
-        self.finish(process).await;
+        finish(process, &self.shell).await;
+    }
+
+    /// Makes a job of it at once. One that ends at once is told like any other command.
+    async fn go_on(self, process: Process, pipes: Pipes, (begin, reply): (Instant, Reply)) {
+        let begun = self.begun(process.pid(), process, pipes).until(self.order.timeout.map(|timeout| begin + timeout));
+        let job = begun.job.clone();
+        if let (Some(input), Some(text)) = (job.input(), &self.order.stdin) {
+            let _ = input.send(text.as_bytes());
+        }
+        let told = async {
+            tokio::select! {
+                () = job.ended() => {}
+                () = sleep_until(begin + DRAIN) => {}
+            }
+            let _ = reply.send(Ok(job.report(self.shell.config.max_output).await));
+        };
+        tokio::join!(begun.tend(&self.shell), told);
+    }
+
+    fn begun(&self, pid: u32, process: Process, pipes: Pipes) -> Begun {
+        let begun = Begun::new((self.shell.job_id(), pid), self.order.command.clone(), process, pipes);
+        self.shell.jobs.add(begun.job.clone());
+        begun
+    }
+
+    fn shown(&self, streams: &mut Streams) -> Printed {
+        let mut printed = streams.show();
+        if self.order.pty {
+            printed.stdout.text = escapes::stripped(&printed.stdout.text);
+        }
+        if self.shell.config.login == Login::Always {
+            let text = &mut printed.stderr.text;
+            while let Some((_, rest)) = text.split_once('\n').filter(|(line, _)| is_regret(line)) {
+                *text = rest.to_owned();
+            }
+        }
+        printed
     }
 
     fn spawn(&self) -> Spawn {
-        Spawn {
-            program: self.shell.program.clone(),
-            args: vec!["-c".into(), self.order.command.clone().into()],
-            env: self.shell.env.clone(),
-            cwd: PathBuf::clone(&self.order.directory),
-            stdin: Stdin::Null,
-            limits: Limits::default(),
+        let Order { command, directory, stdin, background, pty, .. } = &self.order;
+        let mut args: Vec<OsString> = self.shell.flags.iter().map(OsString::from).collect();
+        args.push(command.clone().into());
+        let mut env = self.shell.env();
+        if *pty && !self.shell.sets("TERM") {
+            env.retain(|(name, _)| name != "TERM");
+            env.push(("TERM".into(), "xterm-256color".into()));
         }
+        let stdin = match (pty, stdin.is_some() || *background) {
+            (true, _) => Stdin::Terminal(SIZE),
+            (false, true) => Stdin::Pipe,
+            (false, false) => Stdin::Null,
+        };
+        let limits = Limits::default();
+        Spawn { program: self.shell.program.clone(), args, env, cwd: directory.clone(), stdin, limits }
     }
 
-    async fn wait(&self, process: &mut Process, streams: &mut Streams, begin: Instant) -> Outcome {
-        let deadline = begin + self.order.timeout;
+    async fn wait(
+        &self,
+        process: &mut Process,
+        (streams, input): (&mut Streams, Option<&Outbox>),
+        begin: Instant,
+    ) -> Outcome {
+        let deadline = self.order.timeout.map(|timeout| begin + timeout);
         let mut exited = None;
         let mut drained_at: Option<Instant> = None;
+        let mut fed = input.is_none();
         loop {
-            let drain = async {
-                match drained_at {
+            let at = |time: Option<Instant>| async move {
+                match time {
                     Some(time) => sleep_until(time).await,
                     None => std::future::pending().await,
+                }
+            };
+            let feeding = async {
+                if let Some(input) = input {
+                    tokio::join!(input.drain(), async {
+                        input.emptied().await;
+                        // A terminal is at its end when it is told so, a pipe when it is closed.
+                        if !self.order.pty {
+                            input.close();
+                        }
+                    });
                 }
             };
             tokio::select! {
@@ -136,183 +228,39 @@ impl Command {
                 () = self.shell.stop.cancelled() => return Outcome::Stopped,
                 () = self.gone.cancelled() => return Outcome::Cancelled,
                 () = self.cancel.cancelled() => return Outcome::Cancelled,
-                () = sleep_until(deadline), if drained_at.is_none() => return Outcome::TimedOut,
+                () = at(deadline), if drained_at.is_none() => return Outcome::TimedOut,
                 status = process.exited(), if drained_at.is_none() => {
                     exited = status;
                     drained_at = Some(Instant::now() + DRAIN);
                 }
-                () = drain => return Outcome::Exited(exited),
-                more = streams.read() => if !more && drained_at.is_some() {
-                    return Outcome::Exited(exited);
-                },
+                () = at(drained_at) => return Outcome::Exited(exited),
+                () = feeding, if !fed => fed = true,
+                () = streams.read() => {}
             }
             if streams.at_end() && drained_at.is_some() {
                 return Outcome::Exited(exited);
             }
         }
     }
-
-    fn jobs(&self, left: &[u32]) -> Vec<Value> {
-        match left.first() {
-            Some(pid) => {
-                vec![json!({ "id": self.shell.job_id().to_string(), "pid": pid, "command": self.order.command })]
-            }
-            None => Vec::new(),
-        }
-    }
-
-    /// What a command left running goes on until it ends or the entry does. Its pipes are read on: it must not die of
-    /// a closed pipe, nor stand still at a full one.
-    async fn keep(&self, process: Process, mut pipes: Pipes) {
-        let mut rubbish = (Vec::new(), Vec::new());
-        let (mut out, mut err) = (true, true);
-        let mut pause = DRAIN;
-        let mut look_at = Instant::now() + pause;
-        loop {
-            tokio::select! {
-                () = self.shell.stop.cancelled() => break,
-                () = sleep_until(look_at) => {
-                    if process.members().await.is_empty() {
-                        break;
-                    }
-                    // Nothing tells when the last of several processes has ended; a job may last for days.
-                    pause = (pause * 2).min(GRACE);
-                    look_at = Instant::now() + pause;
-                }
-                more = read(&mut pipes.stdout, &mut rubbish.0), if out => out = more,
-                more = read(&mut pipes.stderr, &mut rubbish.1), if err => err = more,
-            }
-        }
-        self.finish(process).await;
-    }
-
-    /// TERM for all of it, KILL when the grace is over: there is no stdin whose end a command would see.
-    async fn finish(&self, process: Process) {
-        process.terminate().await;
-        let mut cancelled = Grace::of(GRACE);
-        let stopped = async {
-            self.shell.stop.cancelled().await;
-            Grace::until(&self.shell.leave_by).over().await;
-        };
-        tokio::select! {
-            () = process.gone() => {}
-            () = cancelled.over() => {}
-            () = stopped => {}
-        }
-        process.end(Grace::of(Duration::ZERO)).await;
-    }
 }
 
-/// What a command came to.
-fn report((stdout, stderr): (Shown, Shown), ended: Ended, (took, jobs): (Duration, Vec<Value>)) -> Answer {
-    let (code, signal) = match ended {
-        Ended::TimedOut => (124, None),
-        Ended::Exited(status) => code_of(status),
+/// Whether an interactive bash says with this line that it has no terminal, which nobody expects it to have.
+fn is_regret(line: &str) -> bool {
+    line.contains(": cannot set terminal process group (") || line.ends_with(": no job control in this shell")
+}
+
+/// TERM for all of it, KILL when the grace is over: there is no stdin whose end a command would see.
+pub(super) async fn finish(process: Process, shell: &Commands) -> Option<ExitStatus> {
+    process.terminate().await;
+    let mut cancelled = Grace::of(GRACE);
+    let stopped = async {
+        shell.stop.cancelled().await;
+        Grace::until(&shell.leave_by).over().await;
     };
-    let mut errors = stderr.text;
-    if ended == Ended::TimedOut {
-        if !errors.is_empty() && !errors.ends_with('\n') {
-            errors.push('\n');
-        }
-        errors.push_str("[command timed out]");
+    tokio::select! {
+        () = process.gone() => {}
+        () = cancelled.over() => {}
+        () = stopped => {}
     }
-    let text = text_of(&stdout.text, &errors, code);
-    let mut result = Map::new();
-    result.insert("exitCode".into(), code.into());
-    result.insert("stdout".into(), stdout.text.into());
-    result.insert("stderr".into(), errors.into());
-    result.insert("durationMs".into(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX).into());
-    if let Some(signal) = signal {
-        result.insert("signal".into(), signal.into());
-    }
-    if stdout.truncated + stderr.truncated > 0 {
-        result.insert("truncated".into(), json!({ "stdoutBytes": stdout.truncated, "stderrBytes": stderr.truncated }));
-    }
-    if !jobs.is_empty() {
-        result.insert("jobs".into(), jobs.into());
-    }
-    Answer::made(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": result }))
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Ended {
-    Exited(Option<ExitStatus>),
-    TimedOut,
-}
-
-fn code_of(status: Option<ExitStatus>) -> (i32, Option<String>) {
-    let Some(status) = status else { return (-1, None) };
-    #[cfg(unix)]
-    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        let name =
-            nix::sys::signal::Signal::try_from(signal).map_or_else(|_| signal.to_string(), |name| name.to_string());
-        return (128 + signal, Some(name));
-    }
-    (status.code().unwrap_or(-1), None)
-}
-
-fn text_of(stdout: &str, stderr: &str, code: i32) -> String {
-    let mut text = stdout.to_owned();
-    let exit = if code == 0 { String::new() } else { format!("[exit code {code}]") };
-    for part in [stderr, &exit] {
-        if !text.is_empty() && !text.ends_with('\n') && !part.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(part);
-    }
-    text
-}
-
-/// Both output streams of a command.
-struct Streams {
-    pipes: Pipes,
-    open: (bool, bool),
-    kept: (Kept, Kept),
-    buffers: (Vec<u8>, Vec<u8>),
-}
-
-impl Streams {
-    fn new(pipes: Pipes, limit: usize) -> Self {
-        Self {
-            pipes,
-            open: (true, true),
-            kept: (Kept::new(limit), Kept::new(limit)),
-            buffers: (Vec::new(), Vec::new()),
-        }
-    }
-
-    fn at_end(&self) -> bool {
-        self.open == (false, false)
-    }
-
-    /// Reads some more; false when both are at their end, without waiting for ever then. Cancel safe.
-    async fn read(&mut self) -> bool {
-        if self.at_end() {
-            return std::future::pending().await;
-        }
-        let Self { pipes, open, kept, buffers } = self;
-        tokio::select! {
-            more = read(&mut pipes.stdout, &mut buffers.0), if open.0 => { open.0 = more; kept.0.push(&buffers.0); }
-            more = read(&mut pipes.stderr, &mut buffers.1), if open.1 => { open.1 = more; kept.1.push(&buffers.1); }
-        }
-        !self.at_end()
-    }
-
-    async fn drain(&mut self) {
-        while !self.at_end() {
-            self.read().await;
-        }
-    }
-
-    fn show(&mut self) -> (Shown, Shown) {
-        let empty = || Kept::new(0);
-        (std::mem::replace(&mut self.kept.0, empty()).show(), std::mem::replace(&mut self.kept.1, empty()).show())
-    }
-}
-
-/// Reads what is there; false at the end. Cancel safe: a read that is given up has taken nothing.
-async fn read(pipe: &mut Reader, buffer: &mut Vec<u8>) -> bool {
-    buffer.clear();
-    buffer.reserve(CHUNK);
-    pipe.read_into(buffer).await.is_ok_and(|read| read > 0)
+    process.end(Grace::of(Duration::ZERO)).await
 }

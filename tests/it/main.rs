@@ -29,6 +29,7 @@ mod lib_http; // HTTP entries: what goes out, what comes back, what is no answer
 mod lib_http_network; // HTTP entries: redirects, credentials, certificates, proxies
 mod lib_http_sessions; // HTTP entries: sessions that are lost, streams that are cut, servers that go and come
 mod lib_hygiene; // nothing is left behind, without a guard
+mod lib_jobs; // the shell: input, progress, jobs and terminals, in this process
 mod lib_lifecycle; // starting and stopping a Computer
 mod lib_provider; // what a host plugs into a server SDK
 mod lib_reload; // another configuration for a Computer that runs

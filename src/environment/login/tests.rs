@@ -1,6 +1,6 @@
 //! Real shells with start-up files of all kinds, good and bad.
 
-use super::*;
+use super::{keeper::Keeper, *};
 
 /// A user of their own: a home directory with these files, and nothing of this machine's user.
 struct Person {
@@ -153,19 +153,40 @@ fn values_are_not_printed_for_debugging() {
 /// Asks as [`login`] does, counting how often the shell is started: each start adds a letter to a file.
 struct Counted {
     person: Person,
-    keeper: Keeper,
+    keeper: &'static Keeper,
 }
 
 const COUNTING: &str = "printf x >> ~/starts; export N=1";
 
 impl Counted {
     fn new(recheck: Duration) -> Self {
-        Self { person: person(SH, &[(".profile", COUNTING)]), keeper: Keeper::new(recheck) }
+        Self::growing_old_after(recheck, Duration::from_secs(3600))
+    }
+
+    fn growing_old_after(recheck: Duration, old: Duration) -> Self {
+        // As long as the program, as the real one.
+        let keeper = Box::leak(Box::new(Keeper::new(recheck, old)));
+        Self { person: person(SH, &[(".profile", COUNTING)]), keeper }
+    }
+
+    fn asked(&self) -> impl FnOnce() -> Asked + Send + 'static + use<> {
+        let Asked { shell, base, deadline } = &self.person.asked;
+        let asked = Asked { shell: shell.clone(), base: base.clone(), deadline: *deadline };
+        || asked
     }
 
     async fn get(&self) -> Arc<LoginEnvironment> {
-        let Asked { shell, base, deadline } = &self.person.asked;
-        self.keeper.get(|| Asked { shell: shell.clone(), base: base.clone(), deadline: *deadline }).await
+        self.keeper.get(self.asked()).await
+    }
+
+    /// Looks without waiting until it says so of the variable.
+    async fn comes_to_say(&self, value: &str) {
+        let said = async {
+            while self.keeper.latest(self.asked()).is_none_or(|latest| latest.get("N") != Some(value)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), said).await.expect("it is asked for again");
     }
 
     fn starts(&self) -> usize {
@@ -208,6 +229,36 @@ async fn start_up_files_whose_place_a_start_up_file_names_are_watched() {
     counted.get().await;
     std::fs::create_dir(counted.person.home.path().join("zsh")).unwrap();
     counted.person.write("zsh/.zshrc", "export A=1");
+    counted.get().await;
+    assert_eq!(counted.starts(), 2);
+}
+
+#[tokio::test]
+async fn who_does_not_wait_gets_the_old_answer_while_there_is_a_new_one_to_be_had() {
+    let counted = Counted::new(Duration::ZERO);
+    assert_eq!(counted.keeper.latest(counted.asked()), None);
+    counted.get().await;
+    counted.person.write(".profile", &format!("{COUNTING}22"));
+    assert_eq!(counted.keeper.latest(counted.asked()).unwrap().get("N"), Some("1"));
+    counted.comes_to_say("122").await;
+    assert_eq!(counted.starts(), 2);
+}
+
+#[tokio::test]
+async fn an_old_answer_serves_while_it_is_asked_for_again() {
+    let counted = Counted::growing_old_after(Duration::from_secs(3600), Duration::ZERO);
+    counted.get().await;
+    counted.person.write(".profile", "export N=2");
+    assert_eq!(counted.get().await.get("N"), Some("1"));
+    counted.comes_to_say("2").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_counts_for_nothing_any_more_is_asked_for_again() {
+    let counted = Counted::new(Duration::from_secs(3600));
+    counted.get().await;
+    counted.keeper.outdate();
+    counted.get().await;
     counted.get().await;
     assert_eq!(counted.starts(), 2);
 }
