@@ -6,6 +6,7 @@ mod connect;
 mod init;
 mod machine;
 mod paint;
+mod policy;
 mod serve;
 mod status;
 mod tools;
@@ -42,6 +43,8 @@ enum Verb {
     Status(status::Args),
     /// Look at a config: every mistake, or what would run
     Check(check::Args),
+    /// Ask what a shell's patterns say of a command
+    Policy(policy::Args),
     /// Write a commented config to begin with
     Init(init::Init),
     /// Let `./computer.json` be used by being there
@@ -120,6 +123,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Call(args) => call::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Check(args) => check::run(args).await,
+        Verb::Policy(args) => policy::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Trust(args) => init::trust(&args),
         Verb::Connect(args) => connect::run(&args),

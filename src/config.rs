@@ -10,7 +10,10 @@ pub mod file;
 mod keys;
 mod kinds;
 mod limits;
+mod mode;
 mod ownership;
+mod pattern;
+mod policy;
 mod problem;
 pub mod schema;
 mod search;
@@ -23,9 +26,11 @@ mod windows;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+pub(crate) use self::pattern::Pattern;
 pub use self::{
     dialect::Dialect,
     file::{LoadError, Loaded, Problem},
+    policy::{PatternConfig, PolicyConfig},
 };
 pub use crate::{environment::InheritEnv, process::Limits};
 
@@ -389,6 +394,8 @@ impl From<ShellConfig> for EntryConfig {
 pub enum ShellMode {
     /// All of them.
     Unrestricted,
+    /// Those that the patterns let pass.
+    Patterns(PolicyConfig),
 }
 
 /// Which of an entry's tools are shown, and how. Globs are over the server's own names.

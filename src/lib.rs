@@ -57,4 +57,5 @@ pub use process::{guard, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };
+pub use shell::policy;
 pub use source::{Answer, Ask, CallContext, Question, Respond, Sink, Waiting};

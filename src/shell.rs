@@ -2,10 +2,12 @@
 
 mod arguments;
 mod escapes;
+mod guarded;
 mod job;
 mod jobs;
 mod log;
 mod output;
+pub mod policy;
 mod progress;
 mod result;
 mod run;
@@ -29,11 +31,12 @@ use tokio_util::{
 };
 
 use arguments::Arguments;
+use guarded::Guarded;
 use jobs::Jobs;
 use result::refused;
 
 use crate::{
-    config::{Login, ShellConfig},
+    config::{Login, ShellConfig, ShellMode},
     environment::{self, LoginEnvironment},
     error::{Error, Result},
     shutdown::Grace,
@@ -74,6 +77,8 @@ pub(crate) struct Commands {
     /// What was known of the user when it started.
     login: Arc<LoginEnvironment>,
     config: ShellConfig,
+    /// With patterns.
+    guarded: Option<Guarded>,
     tools: Arc<ToolList>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -102,11 +107,20 @@ impl Shell {
             Some(shell) => find(&shell, &login)?,
             None => environment::user_shell(),
         };
+        let guarded = match &config.mode {
+            ShellMode::Patterns(policy) => Some(Guarded::new(policy, &directory, &login)?),
+            ShellMode::Unrestricted => None,
+        };
+        let (program, flags) = match &guarded {
+            Some(guarded) => (guarded.program().to_owned(), guarded.arguments()),
+            None if config.login == Login::Always => (program, ["-l", "-i", "-c"].as_slice()),
+            None => (program, ["-c"].as_slice()),
+        };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let home = environment::state_home().filter(|_| config.spill);
         let face = Commands {
             tools: Arc::new(tools::list(&program, &config)),
-            flags: if config.login == Login::Always { &["-l", "-i", "-c"] } else { &["-c"] },
+            flags,
             environment,
             variables,
             login,
@@ -116,6 +130,7 @@ impl Shell {
             next_job: AtomicU64::new(1),
             jobs: Jobs::default(),
             spill: home.map(|home| spill::Place::new(&home)),
+            guarded,
             program,
             directory,
             config,
@@ -168,6 +183,9 @@ impl Commands {
             env.retain(|(known, _)| known != name);
             env.push((name.to_owned(), value.to_owned()));
         }
+        if self.guarded.is_some() {
+            env = guarded::environment(env);
+        }
         env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
@@ -213,7 +231,11 @@ impl Source for Commands {
                 answer.ok_or(Error::UnknownTool { name: tool, nearest: Vec::new() })
             }));
         }
-        Some(match arguments.order(&self.directory, &self.config) {
+        let judge = |mut order| match &self.guarded {
+            Some(guarded) => guarded.judge(&mut order).map(|()| order),
+            None => Ok(order),
+        };
+        Some(match arguments.order(&self.directory, &self.config).and_then(judge) {
             Ok(order) => run::run(self, order, context),
             Err(refusal) => Box::pin(async move { Ok(refused(&refusal)) }),
         })

@@ -1,8 +1,9 @@
 //! `computer check`: what is wrong with a config, or what it would run.
 
 use mcp_computer::{
-    Computer, EntryPlan,
-    config::{self, Dialect, LoadError, Problem},
+    Computer, EntryPlan, ShellMode,
+    config::{self, ComputerConfig, Dialect, EntryKind, LoadError, Problem},
+    policy,
 };
 use serde::Serialize;
 
@@ -31,17 +32,35 @@ struct Report {
     /// What the file of another program holds that goes unused.
     unused: Vec<Problem>,
     entries: Vec<EntryPlan>,
+    /// The patterns of shell entries, as they were read.
+    policies: Vec<ShellPolicy>,
+}
+
+#[derive(Serialize)]
+struct ShellPolicy {
+    entry: String,
+    patterns: Vec<ReadPattern>,
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadPattern {
+    list: &'static str,
+    written: String,
+    read_as: String,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let report = match config::file::load_as(args.config.config.as_deref(), args.config.dialect) {
         Ok(loaded) => {
+            let policies = policies(&loaded.config);
             let entries = Computer::new(loaded.config).plan().await;
             let ok = entries.iter().all(|entry| entry.problem.is_none());
             let path = loaded.path.map(|path| path.to_string_lossy().into_owned());
             let dialect = Some(loaded.dialect.name());
             let (warnings, unused) = (loaded.warnings, loaded.unused);
-            Report { ok, path, dialect, problems: Vec::new(), warnings, unused, entries }
+            Report { ok, path, dialect, problems: Vec::new(), warnings, unused, entries, policies }
         }
         Err(LoadError::Problems(problems)) => Report { problems, dialect: dialect(&args.config), ..Report::default() },
         Err(other) => return Err(Usage::because(other)),
@@ -57,6 +76,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         show(&report)?;
     }
     Ok(code)
+}
+
+fn policies(config: &ComputerConfig) -> Vec<ShellPolicy> {
+    let shells = config.entries.iter().filter_map(|(name, entry)| match &entry.kind {
+        EntryKind::Shell(shell) => match &shell.mode {
+            ShellMode::Patterns(policy) => Some((name, policy)),
+            _ => None,
+        },
+        EntryKind::Stdio(_) | EntryKind::Http(_) => None,
+    });
+    let read = |list, pattern: &config::PatternConfig| ReadPattern {
+        list,
+        written: pattern.source.clone(),
+        read_as: pattern.read_as(),
+    };
+    let of_shell = |(name, policy): (&mcp_computer::Namespace, &config::PolicyConfig)| {
+        let allowed = policy.allowed.iter().flatten().map(|pattern| read("allowed", pattern));
+        let patterns = allowed.chain(policy.blocked.iter().map(|pattern| read("blocked", pattern))).collect();
+        ShellPolicy { entry: name.to_string(), patterns, warnings: policy::warnings(policy) }
+    };
+    shells.map(of_shell).collect()
+}
+
+fn show_policy(policy: &ShellPolicy) -> anyhow::Result<()> {
+    for warning in &policy.warnings {
+        say(&paint::plain(&format!("warning: `{}`: {warning}", policy.entry)));
+    }
+    let lines: Vec<String> = policy
+        .patterns
+        .iter()
+        .map(|pattern| paint::plain(&format!("    {}  {}", pattern.list, pattern.read_as)).replace('\n', "\\n"))
+        .collect();
+    answer(&format!("  patterns of {}:\n{}", policy.entry, lines.join("\n")))
 }
 
 /// Whose a file with mistakes was taken for, when it was named here.
@@ -84,6 +136,7 @@ fn show(report: &Report) -> anyhow::Result<()> {
     })?;
     let rows: Vec<Vec<String>> = report.entries.iter().map(row).collect();
     answer(&paint::columns(&rows))?;
+    report.policies.iter().try_for_each(show_policy)?;
     if report.unused.is_empty() {
         return Ok(());
     }

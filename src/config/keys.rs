@@ -11,6 +11,8 @@ pub(super) enum Shape {
     Tools,
     Diagnostics,
     Limits,
+    Mode,
+    Pattern,
 }
 
 /// Why a key cannot stand here, when it is known at all.
@@ -21,7 +23,7 @@ pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
     let level = match shape {
         Shape::Root => Level::Root,
         Shape::Entry => Level::Entry,
-        Shape::Serve | Shape::Tools | Shape::Diagnostics | Shape::Limits => return None,
+        Shape::Serve | Shape::Tools | Shape::Diagnostics | Shape::Limits | Shape::Mode | Shape::Pattern => return None,
     };
     dialect::refusal(level, key, Dialect::Computer)
 }
@@ -60,12 +62,9 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("maxConcurrent", "a limit on calls at the same time"),
             ("lazy", "connecting at the first call"),
             ("idleStop", "stopping an entry that nobody uses"),
-            ("builtins", "shell patterns"),
-            ("filters", "shell patterns"),
-            ("allowWrites", "shell patterns"),
             ("keep", "keeping a shell's background jobs"),
         ],
-        Shape::Tools | Shape::Diagnostics | Shape::Limits => &[],
+        Shape::Tools | Shape::Diagnostics | Shape::Limits | Shape::Mode | Shape::Pattern => &[],
     }
 }
 

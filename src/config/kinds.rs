@@ -4,7 +4,7 @@ use super::{
     HttpConfig, InheritEnv, Login, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
     fields::{Fields, Member, Node},
-    limits, template,
+    limits, mode, template,
     value::Data,
     windows,
 };
@@ -128,9 +128,9 @@ fn is_literal(value: &str) -> bool {
 pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
     let given = fields.take("mode");
     if given.is_none() {
-        fields.report.mistake(fields.at, r#"a shell entry needs "mode": "unrestricted", which runs every command"#);
+        fields.report.mistake(fields.at, r#"a shell entry needs a "mode": "unrestricted", which runs every command, or an object with "allowedPatterns""#);
     }
-    let mode = given.and_then(|node| mode(&node));
+    let mode = mode::read(given, fields);
     let mut config = ShellConfig::new(mode.clone().unwrap_or(ShellMode::Unrestricted));
     config.cwd = fields.take("cwd").and_then(|node| node.filled_template());
     config.shell = fields.take("shell").and_then(|node| node.filled_template());
@@ -145,20 +145,18 @@ pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
     config.timeout = config.timeout.min(config.max_timeout);
     set(&mut config.max_output, fields.take("maxOutput").and_then(|node| node.whole(MAX_OUTPUT)));
     config.env = fields.take("env").map(|node| env(&node)).unwrap_or_default();
-    set(&mut config.login, fields.take("login").and_then(|node| node.one_of(LOGINS)));
+    let login = fields.take("login");
+    set(&mut config.login, login.as_ref().and_then(|node| node.one_of(LOGINS)));
+    if let (Some(node), Login::Always, Some(ShellMode::Patterns(_))) = (&login, config.login, &mode) {
+        node.mistake(
+            "start-up files make aliases and functions that no pattern judges; with patterns take \"snapshot\"",
+        );
+    }
     set(&mut config.spill, fields.take("spill").and_then(|node| node.flag()));
     mode.map(|_| config)
 }
 
 const LOGINS: &[(&str, Login)] = &[("snapshot", Login::Snapshot), ("always", Login::Always), ("never", Login::Never)];
-
-fn mode(node: &Node<'_>) -> Option<ShellMode> {
-    if node.value.is_object() {
-        node.mistake("patterns are not there yet in this version; use \"unrestricted\" or leave the entry out");
-        return None;
-    }
-    node.one_of(&[("unrestricted", ())]).map(|()| ShellMode::Unrestricted)
-}
 
 fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
     match node.value.data {
@@ -322,19 +320,19 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_needs_a_mode_and_has_no_patterns_yet() {
-        assert_eq!(
-            mistakes(r#"{ "type": "shell" }"#),
-            ["a shell entry needs \"mode\": \"unrestricted\", which runs every command"]
-        );
-        assert_eq!(
-            mistakes(r#"{ "type": "shell", "mode": { "allowedPatterns": ["^ls"] } }"#),
-            ["`mode`: patterns are not there yet in this version; use \"unrestricted\" or leave the entry out"]
-        );
+    fn a_shell_needs_a_mode() {
+        assert!(mistakes(r#"{ "type": "shell" }"#)[0].starts_with("a shell entry needs a \"mode\": \"unrestricted\""));
         assert_eq!(
             mistakes(r#"{ "type": "shell", "mode": "safe" }"#),
             ["`mode`: expected \"unrestricted\", found \"safe\""]
         );
+    }
+
+    #[test]
+    fn a_login_shell_for_each_command_cannot_be_judged() {
+        let entry = r#"{ "type": "shell", "login": "always", "mode": { "allowedPatterns": ["^ls"] } }"#;
+        let found = mistakes(entry);
+        assert!(found.len() == 1 && found[0].starts_with("`login`: start-up files make"), "{found:?}");
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! one cannot. Tests hold the two together.
 #![expect(dead_code, reason = "only the shape of these types counts")]
 
+mod shell;
+
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
+
+use self::shell::ShellEntry;
 
 /// The JSON Schema of a config file.
 pub fn schema() -> Value {
@@ -170,50 +174,6 @@ struct HttpEntry {
     common: Common,
 }
 
-/// The built-in shell.
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase", deny_unknown_fields)]
-struct ShellEntry {
-    /// Says that this is a shell.
-    r#type: ShellType,
-    /// Which commands run: all of them.
-    mode: ShellMode,
-    /// Where commands run; the workspace when it is not given. May hold `${…}` references.
-    #[schemars(length(min = 1))]
-    cwd: Option<String>,
-    /// The shell to use instead of the user's. May hold `${…}` references.
-    #[schemars(length(min = 1))]
-    shell: Option<String>,
-    /// How long a command may take unless the call says otherwise.
-    #[schemars(extend("default" = "5m"))]
-    timeout: Option<Duration>,
-    /// The longest that a call may ask for.
-    #[schemars(extend("default" = "30m"))]
-    max_timeout: Option<Duration>,
-    /// How many characters of each stream are kept.
-    #[schemars(range(min = 1, max = 100_000_000), extend("default" = 100_000))]
-    max_output: Option<usize>,
-    /// Variables on top of the user's environment. Values may hold `${…}` references.
-    env: Option<BTreeMap<String, String>>,
-    /// Whose environment commands run in: the user's as it was told last, that of a login and interactive shell for
-    /// each command, or the daemon's.
-    #[schemars(extend("default" = "snapshot"))]
-    login: Option<Login>,
-    /// Whether the whole output of a command is kept in a file when its result holds only a part.
-    #[schemars(extend("default" = false))]
-    spill: Option<bool>,
-    #[schemars(flatten)]
-    common: Common,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "camelCase")]
-enum Login {
-    Snapshot,
-    Always,
-    Never,
-}
-
 #[derive(JsonSchema)]
 #[schemars(rename_all = "camelCase")]
 struct Common {
@@ -326,25 +286,13 @@ enum HttpType {
     Remote,
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum ShellType {
-    Shell,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
-enum ShellMode {
-    Unrestricted,
-}
-
 #[cfg(test)]
 mod tests {
     use std::{collections::BTreeSet, fs};
 
     use super::*;
     use crate::{
-        config::{ComputerConfig, document, entry, fields::Fields, keys::Shape, limits, problem::Report},
+        config::{ComputerConfig, document, entry, fields::Fields, keys::Shape, limits, mode, problem::Report},
         environment,
     };
 
@@ -383,6 +331,8 @@ mod tests {
         assert_eq!(definition("Tools"), read(Shape::Tools, |fields| drop(entry::tools(fields))));
         assert_eq!(definition("Diagnostics"), read(Shape::Diagnostics, |fields| drop(entry::diagnostics(fields))));
         assert_eq!(definition("Limits"), read(Shape::Limits, |fields| _ = limits::read(fields)));
+        assert_eq!(definition("Mode"), read(Shape::Mode, |fields| drop(mode::lists(fields))));
+        assert_eq!(definition("PatternObject"), read(Shape::Pattern, |fields| drop(mode::pattern(fields))));
         assert_eq!(definition("StdioEntry"), entry::stdio_keys().into_iter().collect());
         assert_eq!(definition("HttpEntry"), entry::http_keys().into_iter().collect());
         assert_eq!(definition("ShellEntry"), entry::shell_keys().into_iter().collect());
@@ -398,6 +348,7 @@ mod tests {
         assert_eq!(definition("StatusTools"), serde_json::json!(words(document::STATUS_TOOLS)));
         assert_eq!(definition("SchemaProfile"), serde_json::json!(words(document::SCHEMA_PROFILES)));
         assert_eq!(definition("Unattended"), serde_json::json!(words(document::UNATTENDED)));
+        assert_eq!(definition("Builtins"), serde_json::json!(words(mode::BUILTINS)));
         assert_eq!(definition("Restart"), serde_json::json!(words(entry::RESTARTS)));
     }
 

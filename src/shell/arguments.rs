@@ -13,6 +13,8 @@ use crate::config::ShellConfig;
 #[derive(Debug, PartialEq)]
 pub(super) struct Order {
     pub(super) command: String,
+    /// What runs in its place, where commands are judged.
+    pub(super) rendered: Option<String>,
     pub(super) directory: PathBuf,
     /// When it is ended, if the call says so, or does not end before it.
     pub(super) timeout: Option<Duration>,
@@ -105,6 +107,7 @@ impl Arguments {
         let timeout = self.millis("timeout")?.map(|asked| asked.min(config.max_timeout));
         Ok(Order {
             command,
+            rendered: None,
             directory: cwd(self.get("cwd"), directory)?,
             timeout: timeout.or((!background).then_some(config.timeout)),
             stdin: self.text("stdin")?.map(str::to_owned),

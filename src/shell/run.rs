@@ -178,9 +178,9 @@ impl Command {
     }
 
     fn spawn(&self) -> Spawn {
-        let Order { command, directory, stdin, background, pty, .. } = &self.order;
+        let Order { command, rendered, directory, stdin, background, pty, .. } = &self.order;
         let mut args: Vec<OsString> = self.shell.flags.iter().map(OsString::from).collect();
-        args.push(command.clone().into());
+        args.push(rendered.as_ref().unwrap_or(command).into());
         let mut env = self.shell.env();
         if *pty && !self.shell.sets("TERM") {
             env.retain(|(name, _)| name != "TERM");

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    config::ShellConfig,
+    config::{ShellConfig, ShellMode},
     source::{Tool, ToolList},
 };
 
@@ -29,12 +29,16 @@ fn tool(name: &str, repeatable: bool, definition: &Value) -> Tool {
 
 fn run_command(program: &Path, config: &ShellConfig) -> Tool {
     let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy();
+    let guard = match config.mode {
+        ShellMode::Unrestricted => "",
+        ShellMode::Patterns(_) => " A safety policy judges each command before it runs, and refuses some.",
+    };
     let definition = json!({
         "name": RUN,
         "title": "Run a command",
         "description": format!(
             "Runs a command in {name} with the user's environment, and returns its exit code and output. \
-             Output beyond {} characters a stream loses its middle. What it leaves running becomes a job.",
+             Output beyond {} characters a stream loses its middle. What it leaves running becomes a job.{guard}",
             config.max_output
         ),
         "inputSchema": {

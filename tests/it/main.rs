@@ -39,6 +39,7 @@ mod lib_status_tool; // what an agent learns of an entry that is not up
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
 mod passing_through; // what goes through beside tools, in both directions and generations
+mod policy; // what a shell's patterns let pass, and that real shells agree
 mod real_clients; // clients that others wrote, over HTTP
 mod real_servers; // servers and a client that others wrote
 mod reload; // a config file that changes while it is served

@@ -1,0 +1,214 @@
+//! The builtins of the shell, each of which was looked at.
+
+use super::{Rule, conditions, options::Options, values::Arg};
+
+/// What is thought of a builtin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It passes where builtins do.
+    Free,
+    /// It passes when a pattern allows it, or when none is asked for.
+    Reviewed,
+}
+
+const BUILTINS: [&str; 61] = [
+    ".",
+    ":",
+    "[",
+    "alias",
+    "bg",
+    "bind",
+    "break",
+    "builtin",
+    "caller",
+    "cd",
+    "command",
+    "compgen",
+    "complete",
+    "compopt",
+    "continue",
+    "declare",
+    "dirs",
+    "disown",
+    "echo",
+    "enable",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "false",
+    "fc",
+    "fg",
+    "getopts",
+    "hash",
+    "help",
+    "history",
+    "jobs",
+    "kill",
+    "let",
+    "local",
+    "logout",
+    "mapfile",
+    "popd",
+    "printf",
+    "pushd",
+    "pwd",
+    "read",
+    "readarray",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "shopt",
+    "source",
+    "suspend",
+    "test",
+    "times",
+    "trap",
+    "true",
+    "type",
+    "typeset",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+];
+
+/// Builtins that are programs too, and the same as such.
+const PROGRAMS: [&str; 10] = ["[", "echo", "false", "kill", "printf", "pwd", "test", "true", "time", "umask"];
+
+pub(super) fn is_builtin(name: &str) -> bool {
+    BUILTINS.contains(&name)
+}
+
+/// Whether there is a program of that name which does the same.
+pub(super) fn is_program(name: &str) -> bool {
+    PROGRAMS.contains(&name)
+}
+
+/// Whether a variable may be set: its name, and `NAME=value`.
+type Settable<'s> = &'s dyn Fn(&str, &str) -> Result<(), Rule>;
+
+/// Looks at a builtin with what it is given. `cd` is looked at where directories are known, and what runs others where
+/// that is opened.
+pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<Standing, Rule> {
+    let refuse = |what: &'static str| Err(Rule::unsupported(what, at));
+    let fixed = args.iter().all(|arg| arg.fixed);
+    let name = args[0].text.as_str();
+    match name {
+        ":" | "true" | "false" | "echo" | "pwd" | "cd" => Ok(Standing::Free),
+        "exit" | "return" | "break" | "continue" if args.len() <= 2 && !args.iter().any(|arg| arg.loose) => {
+            Ok(Standing::Free)
+        }
+        "[" | "test" => conditions::judge_words(args, at).map(|()| Standing::Free),
+        "printf" => printf(args, at).map(|()| Standing::Free),
+        "wait" if !args[1..].iter().any(|arg| arg.leads || arg.text.starts_with("-p")) => Ok(Standing::Free),
+        "set" if fixed && is_plain_set(&args[1..]) => Ok(Standing::Free),
+        "export" => declares(args, at, settable).map(|()| Standing::Free),
+        "local" | "readonly" => declares(args, at, settable).map(|()| Standing::Reviewed),
+        "read" => read(args, at, settable).map(|()| Standing::Reviewed),
+        "unset" => unset(args, at, settable).map(|()| Standing::Reviewed),
+        "getopts" if fixed && args.len() == 3 => settable(&args[2].text, &args[2].text).map(|()| Standing::Reviewed),
+        "umask" | "kill" | "shift" | "times" | "bg" | "fg" | "disown" | "help" | "ulimit" | "dirs" | "logout" => {
+            Ok(Standing::Reviewed)
+        }
+        "type" if !args[1..].iter().any(|arg| arg.loose) => Ok(Standing::Reviewed),
+        "jobs" if fixed && !args.iter().any(|arg| arg.text.starts_with("-x")) => Ok(Standing::Reviewed),
+        _ => refuse("builtin"),
+    }
+}
+
+/// `-v` and `%n` set variables.
+fn printf(args: &[Arg], at: usize) -> Result<(), Rule> {
+    let mut rest = &args[1..];
+    if rest.first().is_some_and(|arg| arg.text == "--") {
+        rest = &rest[1..];
+    } else if rest.first().is_some_and(|arg| arg.leads || arg.text.starts_with('-')) {
+        return Err(Rule::unsupported("printf -v", at));
+    }
+    let Some((format, values)) = rest.split_first() else { return Ok(()) };
+    if format.loose || !format.fixed && !values.is_empty() {
+        return Err(Rule::unsupported("format that is not known", at));
+    }
+    if sets_by_format(&format.text) { Err(Rule::unsupported("printf %n", at)) } else { Ok(()) }
+}
+
+fn sets_by_format(format: &str) -> bool {
+    let mut rest = format;
+    while let Some(start) = rest.find('%') {
+        rest = &rest[start + 1..];
+        let modifiers = rest.bytes().take_while(|byte| b"-+ #0123456789.*'hlLjzt".contains(byte)).count();
+        match rest.as_bytes().get(modifiers) {
+            Some(b'n') => return true,
+            Some(b'%') => rest = &rest[modifiers + 1..],
+            _ => {}
+        }
+    }
+    // An escape may be a percent sign: `\x25n`, `\045n`.
+    format.contains("\\x25") || format.contains("\\045") || format.contains("\\45") || format.contains("\\u")
+}
+
+/// `-e`, `-u` and `-o pipefail`, in every combination.
+fn is_plain_set(args: &[Arg]) -> bool {
+    let mut args = args.iter().map(|arg| arg.text.as_str());
+    let mut any = false;
+    while let Some(arg) = args.next() {
+        any = true;
+        let Some(flags) = arg.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else { return false };
+        let (flags, valued) = flags.strip_suffix('o').map_or((flags, false), |flags| (flags, true));
+        if !flags.bytes().all(|flag| b"eu".contains(&flag)) {
+            return false;
+        }
+        if valued && !args.next().is_some_and(|name| matches!(name, "pipefail" | "errexit" | "nounset")) {
+            return false;
+        }
+    }
+    any
+}
+
+/// `export NAME=value`, without options.
+fn declares(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
+    for arg in &args[1..] {
+        let (name, has_value) = arg.text.split_once('=').map_or((&*arg.text, false), |(name, _)| (name, true));
+        if arg.leads || name.starts_with('-') {
+            return Err(Rule::unsupported("option of a declaration", at));
+        }
+        if name.contains(['$', '`']) || !has_value && !arg.fixed {
+            return Err(Rule::unsupported("name that is not known", at));
+        }
+        let name = name.strip_suffix('+').unwrap_or(name);
+        settable(name, &format!("{name}{}", &arg.text[arg.text.find('=').unwrap_or(arg.text.len())..]))?;
+        // What it becomes may be several words, each a name.
+        if arg.loose {
+            return Err(Rule::unsupported("unquoted value in a declaration", at));
+        }
+    }
+    Ok(())
+}
+
+fn read(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
+    let options = Options { flags: "rs", valued: "pntNdu", ..Options::default() };
+    let given = options.read(args).map_err(|what| Rule::unsupported(what, at))?;
+    names_of(&args[given.operands..], at, settable)
+}
+
+fn unset(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
+    let options = Options { flags: "v", ..Options::default() };
+    let given = options.read(args).map_err(|what| Rule::unsupported(what, at))?;
+    // Without it, a function of that name would go when there is no variable.
+    if !given.has(&["v"]) {
+        return Err(Rule::unsupported("unset without -v", at));
+    }
+    names_of(&args[given.operands..], at, settable)
+}
+
+fn names_of(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
+    for arg in args {
+        if !arg.fixed {
+            return Err(Rule::unsupported("name that is not known", at));
+        }
+        settable(&arg.text, &format!("{}=", arg.text))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! Which variables a command may set.
+
+/// Names in capitals that change nothing but how something looks or how much it says.
+const HARMLESS: [&str; 24] = [
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "CI",
+    "NODE_ENV",
+    "DEBUG",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "LINES",
+    "VERBOSE",
+    "RUST_BACKTRACE",
+    "RUST_LOG",
+    "CARGO_TERM_COLOR",
+    "RAILS_ENV",
+    "RACK_ENV",
+    "APP_ENV",
+    "MIX_ENV",
+    "DJANGO_DEBUG",
+    "NEXT_TELEMETRY_DISABLED",
+    "DO_NOT_TRACK",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// Names in small letters that programs read all the same: proxies, settings of package managers.
+fn is_read_by_programs(name: &str) -> bool {
+    name.ends_with("_proxy")
+        || ["npm_", "pip_", "yarn_", "pnpm_", "ld_", "git_", "bundle_", "cargo_", "uv_"]
+            .iter()
+            .any(|start| name.starts_with(start))
+}
+
+/// Whether setting this variable changes nothing that matters: a name of the script's own, or a known one.
+pub(super) fn is_harmless(name: &str) -> bool {
+    let own = name.len() > 1 || name != "_";
+    let small = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    if own && small && first {
+        return !is_read_by_programs(name);
+    }
+    HARMLESS.contains(&name) || name.starts_with("LC_")
+}

@@ -1,0 +1,324 @@
+//! Judging a simple command: what it sets, what it opens, what it runs.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use super::{
+    Judged, Policy, Rule, builtins,
+    builtins::Standing,
+    filters, interpreters,
+    judge::{Judge, MAX_DIRECTORIES, Script},
+    lex::Dialect,
+    place,
+    tree::{Assignment, Command, Simple, Spot, Word},
+    values::{self, Arg},
+    walk::feeds,
+    wrappers::{self, Filled, Opened, Runs},
+};
+
+/// What a simple command is judged with.
+struct Frame {
+    spot: Spot,
+    /// Its assignments, before its words.
+    prefix: String,
+    fed: bool,
+    /// Words that hold a script, from one to another, and that script in other words.
+    rewrites: Vec<(usize, usize, String)>,
+}
+
+/// From where a command is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By the shell, functions first.
+    Shell,
+    /// By `command`: functions do not count.
+    Plainly,
+    /// By a program: nothing of the shell's does.
+    Program,
+}
+
+impl Policy {
+    /// Whether the allowed patterns, if there are any, let a text pass.
+    pub(super) fn permits(&self, text: &str) -> bool {
+        let Some(allowed) = &self.allowed else { return true };
+        let spaced = format!("{text} ");
+        allowed.iter().any(|pattern| pattern.begins(text) || pattern.begins(&spaced))
+    }
+}
+
+fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(text);
+    }
+    joined
+}
+
+impl Judge<'_> {
+    pub(super) fn simple(&mut self, simple: &mut Simple) {
+        let Simple { assignments, words, redirects, spot } = simple;
+        if let Some(pattern) = self.policy.blocks(&spot.source) {
+            self.problem(&spot.source, Rule::Blocked(pattern));
+        }
+        for word in words.iter_mut() {
+            self.word(word, spot);
+        }
+        let lasting = words.is_empty();
+        let mut prefix = String::new();
+        for assignment in assignments.iter_mut() {
+            let text = self.assignment(assignment, lasting, spot);
+            prefix.push_str(&text);
+            prefix.push(' ');
+        }
+        self.redirects(redirects, spot);
+        if words.is_empty() {
+            return;
+        }
+        let fed = feeds(redirects)
+            || (self.scope.fed && !redirects.iter().any(|r| r.fd.is_none_or(|fd| fd == 0) && reads(r)));
+        let mut frame = Frame { spot: spot.clone(), prefix, fed, rewrites: Vec::new() };
+        let first = &words[0];
+        if first.text().is_none() {
+            let rule = Rule::unsupported("name of a command", spot.at);
+            self.problem(&spot.source, rule.clone());
+            self.commands.push(Judged { text: spot.source.clone(), words: Vec::new(), rule: Some(rule) });
+            return;
+        }
+        let start = self.scope.directories.clone();
+        let (mut succeeded, mut failed) = (BTreeSet::new(), BTreeSet::new());
+        for args in self.scope.variables.variants(words) {
+            self.scope.directories.clone_from(&start);
+            self.scope.on_failure = None;
+            if let Err(rule) = self.run(&args, &mut frame, Way::Shell) {
+                self.problem(&spot.source, rule);
+            }
+            failed.extend(self.scope.on_failure.take().unwrap_or_else(|| self.scope.directories.clone()));
+            succeeded.append(&mut self.scope.directories.clone());
+        }
+        self.scope.directories = succeeded;
+        self.scope.on_failure = Some(failed);
+        rewrite(words, frame.rewrites);
+        self.forget_what_is_set(simple);
+    }
+
+    fn forget_what_is_set(&mut self, simple: &Simple) {
+        let mut sets = BTreeSet::new();
+        values::assigned_by(&Command::Simple(simple.clone()), &mut sets);
+        self.scope.variables.forget(&sets);
+    }
+
+    /// Gives it as it is written, quotes taken off.
+    fn assignment(&mut self, assignment: &mut Assignment, lasting: bool, spot: &Spot) -> String {
+        let Assignment { name, append, value } = assignment;
+        self.word(value, spot);
+        let values = self.scope.variables.values(value);
+        let args = self.scope.variables.variants(std::slice::from_ref(value));
+        let shown = joined(args.first().into_iter().flatten().map(|arg| arg.text.as_str()));
+        let text = format!("{name}={shown}");
+        if let Some(pattern) = self.policy.blocks(&text) {
+            self.problem(&spot.source, Rule::Blocked(pattern));
+        }
+        self.sets(name, &text, spot);
+        if lasting
+            && !*append
+            && !self.unsteady.contains(name.as_str())
+            && let Some(values) = values
+        {
+            self.scope.variables.set(name, values);
+        }
+        text
+    }
+
+    /// Judges a command with its arguments, and whatever it runs.
+    fn run(&mut self, args: &[Arg], frame: &mut Frame, way: Way) -> Result<(), Rule> {
+        let index = self.commands.len();
+        let words = args.iter().map(|arg| arg.text.clone()).collect();
+        let text =
+            if way == Way::Shell { frame.spot.source.clone() } else { joined(args.iter().map(|arg| &*arg.text)) };
+        self.commands.push(Judged { text, words, rule: None });
+        let found = self.run_now(args, frame, way);
+        if let Err(rule) = &found {
+            self.commands[index].rule = Some(rule.clone());
+        }
+        found
+    }
+
+    fn run_now(&mut self, args: &[Arg], frame: &mut Frame, way: Way) -> Result<(), Rule> {
+        let at = frame.spot.at;
+        let name = match args.first() {
+            Some(first) if first.word.is_some() => first.text.as_str(),
+            _ => return Err(Rule::unsupported("name of a command", at)),
+        };
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(Rule::unsupported("name of a command", at));
+        }
+        let base = name.rsplit('/').next().unwrap_or(name);
+        self.blocked(args, base)?;
+        if way == Way::Shell && self.scope.functions.contains(name) {
+            return Ok(());
+        }
+        let trusted = self.is_trusted(name, base, at)?;
+        let shells_own = matches!(base, "eval" | "trap" | "exec" | "command");
+        if shells_own && (way == Way::Program || name != base) {
+            return Err(Rule::unsupported("builtin through a program", at));
+        }
+        if let Some(opened) = wrappers::open(base, args).map_err(|what| Rule::unsupported(what, at))? {
+            return self.opened(Opened { guarded: opened.guarded || !trusted, ..opened }, args, frame);
+        }
+        if builtins::is_builtin(name) && (way != Way::Program || builtins::is_program(name)) {
+            let standing = builtins::judge(args, at, &|name, text| self.settable(name, text))?;
+            let free = standing == Standing::Free && self.policy.builtins;
+            if !free && !self.permitted(args, frame) {
+                return Err(Rule::NotAllowed);
+            }
+            return if name == "cd" { self.change_directory(args) } else { Ok(()) };
+        }
+        interpreters::judge(base, args, at)?;
+        let filters = self.policy.filters && frame.fed && filters::is_filter(args);
+        if filters || self.permitted(args, frame) { Ok(()) } else { Err(Rule::NotAllowed) }
+    }
+
+    fn blocked(&self, args: &[Arg], base: &str) -> Result<(), Rule> {
+        if self.policy.blocked.is_empty() {
+            return Ok(());
+        }
+        let rest = || args[1..].iter().map(|arg| &*arg.text);
+        let full = joined(args.iter().map(|arg| &*arg.text));
+        let short = joined([base].into_iter().chain(rest()));
+        let known = self.policy.blocks(&full).or_else(|| self.policy.blocks(&short));
+        let unknown = || {
+            let blocked = self.policy.blocked.iter().find(|pattern| pattern.names(base))?;
+            args.iter().any(|arg| !arg.fixed).then(|| blocked.source.clone())
+        };
+        known.or_else(unknown).map_or(Ok(()), |pattern| Err(Rule::Blocked(pattern)))
+    }
+
+    /// Whether a name means the program that everybody knows by it, and not a file of that name.
+    fn is_trusted(&self, name: &str, base: &str, at: usize) -> Result<bool, Rule> {
+        let Some((directory, _)) = name.rsplit_once('/') else { return Ok(true) };
+        for real in self.program_files(name)? {
+            let (real, base) = (interpreters::plain_name(&real), interpreters::plain_name(base));
+            let other = real != base && interpreters::is_interpreter(real) && !interpreters::is_interpreter(base);
+            if other {
+                return Err(Rule::unsupported("interpreter under another name", at));
+            }
+        }
+        Ok(matches!(directory, "/bin" | "/usr/bin" | "/usr/local/bin" | "/sbin" | "/usr/sbin"))
+    }
+
+    /// Whether a pattern allows it, whatever stands for what is not known.
+    fn permitted(&self, args: &[Arg], frame: &Frame) -> bool {
+        let passes = |text: &str| {
+            self.policy.permits(text)
+                || (!frame.prefix.is_empty() && self.policy.permits(&format!("{}{text}", frame.prefix)))
+        };
+        let unknown = args.iter().any(|arg| arg.leads || arg.loose);
+        passes(&joined(args.iter().map(|arg| &*arg.text)))
+            && (!unknown || passes(&joined(args.iter().map(|arg| &*arg.probe))))
+    }
+
+    fn opened(&mut self, opened: Opened, args: &[Arg], frame: &mut Frame) -> Result<(), Rule> {
+        let Opened { guarded, runs, assigns, entangled } = opened;
+        for text in &assigns {
+            let name = text.split('=').next().unwrap_or_default();
+            self.settable(name, text)?;
+        }
+        let silent = runs.is_empty() && !guarded && !self.policy.builtins;
+        if (guarded || silent) && !self.permitted(args, frame) {
+            return Err(Rule::NotAllowed);
+        }
+        let how = Script { at: frame.spot.at, entangled };
+        for run in runs {
+            let (script, dialect) = match run {
+                Runs::Words { from, to, filled } => {
+                    let way = if args[0].text == "command" { Way::Plainly } else { Way::Program };
+                    self.run(&fill(&args[from..to], filled.as_ref()), frame, way)?;
+                    continue;
+                }
+                Runs::Text { arg, dialect } => (&args[arg..=arg], dialect),
+                Runs::Joined { from, dialect } => (&args[from..], dialect),
+            };
+            let rewritten = self.text(script, dialect, how)?;
+            frame.rewrites.push(rewritten);
+        }
+        Ok(())
+    }
+
+    /// A script in some arguments: the words that they are, from one to another, and the script in other words.
+    fn text(&mut self, args: &[Arg], dialect: Dialect, how: Script) -> Result<(usize, usize, String), Rule> {
+        let places: Option<Vec<usize>> = args.iter().map(|arg| arg.word).collect();
+        let (Some(first), Some(last)) = places.map_or((None, None), |all| (all.first().copied(), all.last().copied()))
+        else {
+            return Err(Rule::unsupported("script that is not known", how.at));
+        };
+        let text = joined(args.iter().map(|arg| &*arg.text));
+        Ok((first, last + 1, self.script(&text, dialect, how)?))
+    }
+
+    /// `cd`: to where it is known to lead, within the entry's directory.
+    fn change_directory(&mut self, args: &[Arg]) -> Result<(), Rule> {
+        let mut rest = &args[1..];
+        while rest.first().is_some_and(|arg| arg.fixed && matches!(&*arg.text, "-L" | "-P" | "-e" | "--")) {
+            rest = &rest[1..];
+        }
+        let shown = joined(rest.iter().map(|arg| &*arg.text));
+        let [target] = rest else { return Err(Rule::Directory(if shown.is_empty() { "~".into() } else { shown })) };
+        let out = Rule::Directory(shown);
+        if !target.fixed || target.word.is_none() && target.text.starts_with('~') || target.text.starts_with('-') {
+            return Err(out);
+        }
+        // The shell takes `..` off the name of a directory, and `-P` off the directory itself: with links in between
+        // these are two places.
+        let named = self.scope.directories.iter().map(|directory| place::normal(&directory.join(&target.text)));
+        let mut targets: BTreeSet<PathBuf> = named.collect();
+        targets.extend(self.targets(&target.text)?);
+        if !targets.iter().all(|target| self.place.holds(&place::resolve(target))) {
+            return Err(out);
+        }
+        let before = std::mem::replace(&mut self.scope.directories, targets);
+        if self.scope.directories.len() + before.len() > MAX_DIRECTORIES {
+            return Err(out);
+        }
+        self.scope.on_failure = Some(before);
+        Ok(())
+    }
+}
+
+fn reads(redirect: &super::tree::Redirect) -> bool {
+    use super::tree::Direction;
+    matches!(redirect.kind, Direction::File("<" | "<>", _) | Direction::Copy("<&", _))
+}
+
+/// Arguments with what a program puts into them.
+fn fill(args: &[Arg], filled: Option<&Filled>) -> Vec<Arg> {
+    let mut args = args.to_vec();
+    match filled {
+        None => {}
+        Some(Filled::Behind) => args.push(Arg {
+            text: "$…".to_owned(),
+            probe: "-probe".to_owned(),
+            fixed: false,
+            leads: true,
+            loose: true,
+            word: None,
+        }),
+        Some(Filled::At(mark)) => {
+            for arg in args.iter_mut().filter(|arg| arg.text.contains(mark.as_str())) {
+                let probe = if arg.text.starts_with(mark.as_str()) { "-probe".to_owned() } else { arg.probe.clone() };
+                *arg = Arg { probe, fixed: false, leads: true, word: None, ..arg.clone() };
+            }
+        }
+    }
+    args
+}
+
+/// Puts scripts in other words in the place of the words that they stood in.
+fn rewrite(words: &mut Vec<Word>, mut rewrites: Vec<(usize, usize, String)>) {
+    rewrites.sort();
+    rewrites.dedup();
+    for (from, to, text) in rewrites.into_iter().rev() {
+        words.splice(from..to, [Word::literal(text)]);
+    }
+}
