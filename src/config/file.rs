@@ -114,17 +114,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{EntryConfig, EntryKind};
+    use crate::config::{EntryConfig, EntryKind, ShellConfig, ShellMode};
 
     fn entry<'c>(config: &'c ComputerConfig, name: &str) -> &'c EntryConfig {
         config.entries.iter().find(|(namespace, _)| namespace.as_str() == name).map(|(_, entry)| entry).unwrap()
     }
 
     #[test]
-    fn the_default_is_one_deferred_entry_for_the_files_of_the_workspace() {
+    fn the_default_is_a_deferred_entry_for_the_files_of_the_workspace_and_a_shell_that_only_looks() {
         let (config, warnings) = parse(DEFAULT, "default").unwrap();
         assert_eq!(warnings, []);
-        assert_eq!(config.entries.len(), 1);
+        assert_eq!(config.entries.len(), 2);
+        let shell = entry(&config, "shell");
+        let EntryKind::Shell(ShellConfig { mode: ShellMode::Patterns(policy), cwd: None, .. }) = &shell.kind else {
+            panic!("{shell:?}")
+        };
+        assert!(!shell.deferred && policy.allowed.is_some() && policy.allow_writes.is_empty());
         let entry = entry(&config, "filesystem");
         assert!(entry.deferred);
         let EntryKind::Stdio(stdio) = &entry.kind else { panic!("{entry:?}") };

@@ -224,7 +224,7 @@ mod tests {
         let world = World::new();
         let loaded = world.load(None).unwrap();
         assert_eq!(loaded.path, None);
-        assert_eq!(loaded.config.entries.len(), 1);
+        assert_eq!(loaded.config.entries.len(), 2);
         assert_eq!(loaded.config.workspace, Some(world.path("work")));
         assert!(!loaded.config.may_run_commands);
         assert_eq!(loaded.warnings, []);

@@ -206,7 +206,9 @@ impl<'a> Parser<'a> {
             "if", "then", "else", "elif", "fi", "do", "done", "case", "esac", "while", "until", "for", "select",
             "function", "time", "coproc", "{", "}", "!", "[[", "in", "]]",
         ];
-        self.peek()?;
+        if !b"itefdcwus{}![]".contains(&self.peek()?) {
+            return None;
+        }
         KEYWORDS.into_iter().find(|word| self.after(word).is_some_and(|after| self.ends_at(after)))
     }
 

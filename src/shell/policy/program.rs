@@ -9,7 +9,7 @@ use super::{
     judge::{Judge, MAX_DIRECTORIES, Script},
     lex::Dialect,
     place,
-    tree::{Assignment, Command, Simple, Spot, Word},
+    tree::{Assignment, Simple, Spot, Word},
     values::{self, Arg},
     walk::feeds,
     wrappers::{self, Filled, Opened, Runs},
@@ -40,8 +40,11 @@ impl Policy {
     /// Whether the allowed patterns, if there are any, let a text pass.
     pub(super) fn permits(&self, text: &str) -> bool {
         let Some(allowed) = &self.allowed else { return true };
+        if allowed.iter().any(|pattern| pattern.begins(text)) {
+            return true;
+        }
         let spaced = format!("{text} ");
-        allowed.iter().any(|pattern| pattern.begins(text) || pattern.begins(&spaced))
+        allowed.iter().any(|pattern| pattern.begins(&spaced))
     }
 }
 
@@ -105,7 +108,7 @@ impl Judge<'_> {
 
     fn forget_what_is_set(&mut self, simple: &Simple) {
         let mut sets = BTreeSet::new();
-        values::assigned_by(&Command::Simple(simple.clone()), &mut sets);
+        values::by_simple(simple, &mut sets);
         self.scope.variables.forget(&sets);
     }
 
@@ -186,8 +189,9 @@ impl Judge<'_> {
         }
         let rest = || args[1..].iter().map(|arg| &*arg.text);
         let full = joined(args.iter().map(|arg| &*arg.text));
-        let short = joined([base].into_iter().chain(rest()));
-        let known = self.policy.blocks(&full).or_else(|| self.policy.blocks(&short));
+        let short = || joined([base].into_iter().chain(rest()));
+        let named = || if base == args[0].text { None } else { self.policy.blocks(&short()) };
+        let known = self.policy.blocks(&full).or_else(named);
         let unknown = || {
             let blocked = self.policy.blocked.iter().find(|pattern| pattern.names(base))?;
             args.iter().any(|arg| !arg.fixed).then(|| blocked.source.clone())

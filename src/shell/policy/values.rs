@@ -275,7 +275,7 @@ pub(super) fn assigned_by(command: &Command, names: &mut BTreeSet<String>) {
     }
 }
 
-fn by_simple(simple: &Simple, names: &mut BTreeSet<String>) {
+pub(super) fn by_simple(simple: &Simple, names: &mut BTreeSet<String>) {
     for assignment in &simple.assignments {
         names.insert(assignment.name.clone());
         by_word(&assignment.value, names);
