@@ -1,5 +1,6 @@
 //! Sessions with MCP servers. Nobody outside asks how a server is reached.
 
+mod amiss;
 mod ask;
 mod clock;
 mod handshake;
@@ -7,6 +8,7 @@ mod http;
 mod lane;
 mod link;
 mod listing;
+mod pace;
 mod reader;
 mod request;
 mod rounds;
@@ -18,12 +20,12 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 pub(crate) use ask::unattended;
 pub(crate) use handshake::Lifecycle;
-pub(crate) use http::{Helper, Network, Printing, Site, build as http_client, place};
+pub(crate) use http::{Helper, Network, Printing, Site, Wary, build as http_client, place};
 use lane::Lane;
 pub(crate) use link::Link;
 pub(crate) use stderr::Tail;
 pub(crate) use subscribed::Subscribed;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::{
     config::Unattended,
@@ -67,6 +69,7 @@ pub(crate) struct Session {
     link: Arc<Link>,
     running: Option<handshake::Running>,
     refresh: Option<Waiting<(ToolList, Option<Listings>)>>,
+    pace: pace::Pace,
 }
 
 /// What happens to a session.
@@ -112,7 +115,7 @@ impl Session {
         let (link, inbound) = Link::new(lane, options);
         link.spawn(clock::keep(link.clone()));
         link.keep_inbound(inbound);
-        Self { link, running: None, refresh: None }
+        Self { link, running: None, refresh: None, pace: pace::Pace::default() }
     }
 
     /// Agrees on a protocol generation, and lists what the server has.
@@ -198,7 +201,13 @@ impl Session {
     pub(crate) async fn next(&mut self) -> Happening {
         loop {
             if self.refresh.is_none() && self.link.take_changed() {
-                self.refresh = Some(Box::pin(list_all(self.link.clone())));
+                let (due, link) = (self.pace.next(Instant::now()), self.link.clone());
+                self.refresh = Some(Box::pin(async move {
+                    sleep_until(due).await;
+                    // What has changed meanwhile is seen now.
+                    link.take_changed();
+                    list_all(link).await
+                }));
             }
             let Self { link, refresh, .. } = self;
             let idle = refresh.is_none();

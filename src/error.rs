@@ -226,6 +226,24 @@ impl Error {
         )
     }
 
+    /// Whether it is about an entry, and neither names it nor is in the server's own words.
+    pub(crate) fn is_of_entry(&self) -> bool {
+        !matches!(
+            self,
+            Self::Server { .. }
+                | Self::UnknownTool { .. }
+                | Self::UnknownNamespace { .. }
+                | Self::Arguments { .. }
+                | Self::NotReady { .. }
+                | Self::Cancelled
+        )
+    }
+
+    /// What is told to whoever called a tool by that name.
+    pub(crate) fn of_call(&self, tool: &str) -> String {
+        if self.is_of_entry() { format!("cannot call `{tool}`: {self}") } else { self.to_string() }
+    }
+
     /// Whether trying again cannot help until the configuration or the machine changes.
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::CommandNotFound { .. } | Self::Template { .. } | Self::Config(_))

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -112,6 +112,38 @@ fn without_doubles(fields: Vec<Field<'_>>) -> Vec<Field<'_>> {
     kept
 }
 
+/// The first `most` items of a JSON array, and how many more there are: what is not wanted costs no room.
+pub(crate) fn items(json: &str, most: usize) -> serde_json::Result<(Vec<&RawValue>, usize)> {
+    struct Items(usize);
+
+    impl<'de> Visitor<'de> for Items {
+        type Value = (Vec<&'de RawValue>, usize);
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let (mut items, mut more) = (Vec::new(), 0);
+            while items.len() < self.0 {
+                match list.next_element()? {
+                    Some(item) => items.push(item),
+                    None => return Ok((items, 0)),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {
+                more += 1;
+            }
+            Ok((items, more))
+        }
+    }
+
+    let mut reader = serde_json::Deserializer::from_str(json);
+    let items = reader.deserialize_seq(Items(most))?;
+    reader.end()?;
+    Ok(items)
+}
+
 /// How deep objects and arrays are nested in a JSON text. It is a scan: no text is too deep for it.
 pub(crate) fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
@@ -139,6 +171,16 @@ mod tests {
 
     fn object(json: &str) -> RawObject<'_> {
         serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn so_many_items_of_a_list_are_read_and_the_others_counted() {
+        let texts = |json, most| items(json, most).map(|(items, more)| (items.iter().map(|i| i.get()).collect(), more));
+        assert_eq!(texts("[1, {\"a\":[]} ,3]", 2).unwrap(), (vec!["1", "{\"a\":[]}"], 1));
+        assert_eq!(texts(" [] ", 2).unwrap(), (vec![], 0));
+        for bad in ["{}", "[1,2", "[1,2]x", "[1,2,x]", "7"] {
+            assert!(texts(bad, 1).is_err(), "{bad}");
+        }
     }
 
     #[test]

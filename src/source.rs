@@ -1,15 +1,16 @@
 //! The one face of whatever stands behind a namespace.
 
+mod notices;
 mod value;
 
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Result, name::Namespace};
+use crate::error::Result;
+pub(crate) use notices::{Heard, Listener, Notice, Notices};
 
 /// Something that has tools, and may have more: an MCP session, the shell.
 ///
@@ -192,19 +193,6 @@ impl<F: Fn(Question) -> Waiting<Answer> + Send + Sync> Respond for F {
 
 /// Whoever answers the questions of servers.
 pub type Ask = Arc<dyn Respond>;
-
-/// What a source says without being asked, and not about a call.
-#[derive(Debug, Clone)]
-pub(crate) struct Notice {
-    /// Who says it.
-    pub(crate) namespace: Namespace,
-    /// Such as `notifications/resources/updated`.
-    pub(crate) method: Arc<str>,
-    pub(crate) params: Option<Arc<RawValue>>,
-}
-
-/// Where notices go.
-pub(crate) type Notices = broadcast::Sender<Notice>;
 
 /// Receives the raw `params` of a notification that belongs to a call.
 ///

@@ -8,6 +8,7 @@
 //! cargo bench --bench host -- front    the program, from outside
 //! cargo bench --bench host -- http     the program over HTTP
 //! cargo bench --bench host -- shell    the shell alone
+//! cargo bench --bench host -- floods   the program's memory while a server floods it
 //! ```
 //!
 //! `--quick` does less of it; `--workers N` gives the library a runtime of N threads, 0 for one on the caller's own
@@ -16,6 +17,7 @@
 
 mod bare;
 mod calls;
+mod flood;
 mod front;
 mod http;
 mod idle;
@@ -60,6 +62,8 @@ fn main() -> io::Result<()> {
         front::calls(plan)
     } else if is_given("http") {
         http::calls(plan)
+    } else if is_given("floods") {
+        flood::measure(plan)
     } else if is_given("calls") {
         calls::measure(plan)
     } else if is_given("one-cold-start") {

@@ -8,19 +8,24 @@ use std::{
 
 use crate::{DELAY, ENTRIES, Plan};
 
-/// The trivial server; built now, so that it is never an old one.
+/// The trivial server.
 pub(crate) fn floor() -> io::Result<String> {
+    example("floor_server")
+}
+
+/// A server of our own; built now, so that it is never an old one.
+pub(crate) fn example(name: &str) -> io::Result<String> {
     let bench = env::current_exe()?;
     // target/release/deps/host-…
     let release = bench.ancestors().nth(2).ok_or_else(|| io::Error::other("the bench lies in no target directory"))?;
     let target = release.parent().unwrap_or(release);
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--release", "--example", "floor_server", "--manifest-path"]);
+    cargo.args(["build", "--quiet", "--release", "--example", name, "--manifest-path"]);
     cargo.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).arg("--target-dir").arg(target);
     if !cargo.stdin(Stdio::null()).status()?.success() {
-        return Err(io::Error::other("the trivial server cannot be built"));
+        return Err(io::Error::other(format!("the server `{name}` cannot be built")));
     }
-    text(&target.join("release/examples/floor_server"))
+    text(&target.join("release/examples").join(name))
 }
 
 /// The program.
@@ -81,6 +86,6 @@ pub(crate) enum Entries {
     Slow,
 }
 
-fn text(path: &Path) -> io::Result<String> {
+pub(crate) fn text(path: &Path) -> io::Result<String> {
     path.to_str().map(ToOwned::to_owned).ok_or_else(|| io::Error::other(format!("{} is no UTF-8", path.display())))
 }

@@ -1,6 +1,7 @@
 //! A stdio MCP server that misbehaves on cue: one flag, one behaviour, so that one line of a config makes one sharp
 //! edge. It is written without any MCP library, so that the tests do not meet their own assumptions.
 
+mod misbehave;
 mod options;
 mod orphans;
 mod server;
@@ -48,6 +49,7 @@ fn serve(options: Options) -> u8 {
     let silent = options.silent;
     let server = Server::new(options);
     server.junk();
+    misbehave::begin(&server);
     for line in io::stdin().lock().split(b'\n') {
         let Ok(line) = line else { return 0 };
         if silent {

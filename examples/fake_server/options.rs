@@ -48,6 +48,8 @@ pub(crate) struct Options {
     pub(crate) ignore_term: bool,
     /// Do not end when stdin ends.
     pub(crate) ignore_eof: bool,
+    /// What no server should do, by name; with any of it there is the tool `misbehave`.
+    pub(crate) misbehave: Vec<String>,
 }
 
 impl Options {
@@ -77,6 +79,7 @@ impl Options {
                 "--pid-file" => options.pid_file = Some(value(&flag, args)),
                 "--ignore-term" => options.ignore_term = true,
                 "--ignore-eof" => options.ignore_eof = true,
+                "--misbehave" => options.misbehave.push(value(&flag, args)),
                 _ => panic!("unknown flag {flag}"),
             }
         }
@@ -112,6 +115,7 @@ impl Default for Options {
             pid_file: None,
             ignore_term: false,
             ignore_eof: false,
+            misbehave: Vec::new(),
         }
     }
 }

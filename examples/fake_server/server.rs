@@ -9,6 +9,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
+    misbehave,
     options::{MODERN, Options},
     tools::{self, Outcome},
     wide::{self, Wide},
@@ -42,6 +43,10 @@ pub(crate) struct Seen {
     /// The subscriptions of the newest generation: the id of each and what it wants to hear.
     pub(crate) listeners: Vec<(Value, Value)>,
     pub(crate) wide: Wide,
+    /// A call that is answered with the next.
+    pub(crate) kept: Option<Value>,
+    /// How many calls were answered when nobody waited any more.
+    pub(crate) answered_late: usize,
 }
 
 impl Server {
@@ -82,6 +87,10 @@ impl Server {
             self.stale_handshake_answers(id);
         }
         if self.options.hang_on.as_deref() == Some(method) {
+            return None;
+        }
+        if misbehave::answers(self, (id, method, params)) {
+            self.seen().initialized |= method == "initialize";
             return None;
         }
         let refusal = self.refusal(method, params);
@@ -133,7 +142,7 @@ impl Server {
         early.then(|| (-32600, "not initialized".to_owned()))
     }
 
-    fn initialize(&self, id: &Value) {
+    pub(crate) fn initialize(&self, id: &Value) {
         self.seen().initialized = true;
         self.answer(
             id,
@@ -267,7 +276,11 @@ pub(crate) fn send(text: &str) {
 
 /// Writes a line whole, whichever thread it comes from. A reader that is gone is told by stdin's end soon enough.
 fn write_line(line: &[u8]) {
+    write(&[line, b"\n"].concat());
+}
+
+/// Writes bytes as they are; false when nobody can read them any more.
+pub(crate) fn write(bytes: &[u8]) -> bool {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(&[line, b"\n"].concat());
-    let _ = stdout.flush();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).is_ok()
 }

@@ -5,7 +5,7 @@ use std::{env, fs::File, path::Path, process, thread, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    orphans,
+    misbehave, orphans,
     server::{Server, notify},
     wide,
 };
@@ -53,6 +53,9 @@ pub(crate) fn catalog(server: &Server) -> Vec<Value> {
     };
     if options.tools.is_some() && options.big.is_some() {
         tools.push(tool("big", "answers with so many bytes", &["bytes"]));
+    }
+    if !options.misbehave.is_empty() {
+        tools.push(tool("misbehave", "does what no server should", &["how", "count"]));
     }
     if options.wide {
         tools.extend(wide::TOOLS.iter().map(|(name, about, arguments)| tool(name, about, arguments)));
@@ -116,6 +119,7 @@ pub(crate) fn call(server: &Server, id: &Value, params: &Value) -> Outcome {
         "is_error" => {
             Outcome::Result(json!({ "content": [{ "type": "text", "text": "it went wrong" }], "isError": true }))
         }
+        "misbehave" => misbehave::call(server, id, arguments),
         "log" => log(server, arguments, &params["_meta"]),
         "params" => text(&params.to_string()),
         "pid" => text(&process::id().to_string()),
@@ -193,7 +197,7 @@ fn read_only_crash(arguments: &Value) -> Outcome {
 
 fn seen(server: &Server) -> Outcome {
     let seen = server.seen();
-    text(&json!({ "methods": seen.methods, "unexpected": seen.unexpected }).to_string())
+    text(&json!({ "methods": seen.methods, "unexpected": seen.unexpected, "late": seen.answered_late }).to_string())
 }
 
 fn sleep(server: &Server, id: &Value, arguments: &Value) -> Outcome {

@@ -23,7 +23,7 @@ use crate::{
     environment,
     name::Namespace,
     registry::{Member, Registry, Rules},
-    source::{Face, Notice, Notices},
+    source::{Face, Listener, Notices},
     supervisor::Handle,
 };
 
@@ -96,9 +96,6 @@ pub(super) struct Supervised {
     pub(super) task: JoinHandle<()>,
 }
 
-/// How many notices of servers a slow listener may lag behind before it loses some.
-const NOTICES: usize = 1024;
-
 /// Changes that come together are published together.
 const COALESCE: Duration = Duration::from_millis(50);
 
@@ -108,7 +105,7 @@ impl Board {
         let slots = Slots { by_name: BTreeMap::new(), order: Vec::new(), ground: Ground::of(config) };
         Self {
             withheld: Withheld::default(),
-            notices: broadcast::Sender::new(NOTICES),
+            notices: Notices::default(),
             levels: Levels::default(),
             tasks: Tasks::default(),
             slots: Mutex::new(slots),
@@ -214,8 +211,8 @@ impl Board {
     }
 
     /// What servers say without being asked, from now on.
-    pub(crate) fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+    pub(crate) fn notices(&self) -> Listener {
+        self.notices.listen()
     }
 
     pub(super) fn events(&self) -> broadcast::Receiver<Event> {

@@ -307,8 +307,26 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
         health.command = about.command;
         let mut problems = about.problems;
         problems.append(&mut health.problems);
-        health.problems = problems;
+        health.problems = readable(problems);
     }
+}
+
+/// So many problems, and so much of each, as somebody may read.
+fn readable(mut problems: Vec<String>) -> Vec<String> {
+    const MOST: usize = 50;
+    const LONGEST: usize = 1000;
+    let more = problems.len().saturating_sub(MOST);
+    problems.truncate(MOST);
+    for problem in &mut problems {
+        if let Some((end, _)) = problem.char_indices().nth(LONGEST) {
+            problem.truncate(end);
+            problem.push('…');
+        }
+    }
+    if more > 0 {
+        problems.push(format!("and {more} more"));
+    }
+    problems
 }
 
 fn millis(duration: Duration) -> u64 {

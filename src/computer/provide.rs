@@ -8,7 +8,9 @@ use super::{AddOptions, Computer, ComputerHealth, EnsureReady, EntryHealth};
 use crate::{
     config::EntryConfig,
     error::Result,
-    provider::{Changes, DeviceProvider, DynamicMcpProvider, Promise, ToolHandler, ToolProvider, ToolSchema},
+    provider::{
+        Changes, DeviceProvider, DynamicMcpProvider, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
+    },
 };
 
 impl ToolProvider for Computer {
@@ -41,7 +43,10 @@ impl Computer {
         let (computer, name) = (self.clone(), name.to_owned());
         ToolHandler::new(move |arguments: Map<String, Value>| {
             let (computer, name) = (computer.clone(), name.clone());
-            async move { Ok(computer.call(&name, &Value::Object(arguments)).await?) }
+            async move {
+                let called = computer.call(&name, &Value::Object(arguments)).await;
+                called.map_err(|error| ToolError { message: error.of_call(&name), retryable: error.is_retryable() })
+            }
         })
     }
 }

@@ -17,11 +17,20 @@ use crate::{
     wire::Envelope,
 };
 
-/// Questions that are open, by the JSON text of their id, with the call that each is about.
-pub(super) type Open = HashMap<String, (u64, AbortHandle)>;
+/// Questions that are open, by the JSON text of their id.
+pub(super) type Open = HashMap<String, OpenQuestion>;
 
-/// More than so many at a time are no questions but a flood.
+/// A question that is open.
+pub(super) struct OpenQuestion {
+    /// The call that it is about.
+    pub(super) call: u64,
+    pub(super) handle: AbortHandle,
+    bytes: usize,
+}
+
+/// More than so many at a time, or so many bytes of them, are no questions but a flood. One is always taken.
 const MOST: usize = 64;
+const BYTES: usize = 32 << 20;
 
 const METHOD_NOT_FOUND: i64 = -32601;
 const INTERNAL: i64 = -32603;
@@ -31,21 +40,27 @@ const REFUSED: i64 = -1;
 /// Puts a question to whoever made the call; nobody there, the configuration decides.
 pub(super) fn put(link: &Arc<Link>, (method, envelope): (&str, &Envelope<'_>), of: Option<u64>) {
     let Some(id) = envelope.id.map(|id| id.get().to_owned()) else { return };
-    let question = Question { method: method.to_owned(), params: envelope.params.map(ToOwned::to_owned) };
-    let (is_open, others) = link.open_questions(|open| (open.contains_key(&id), open.len()));
-    if is_open || others >= MOST {
+    if method == "ping" {
+        return reply(link, &id, Ok(Answer::made(&json!({}))));
+    }
+    let bytes = id.len() + method.len() + envelope.params.map_or(0, |params| params.get().len());
+    let (is_open, others, open_bytes) = link.open_questions(|open| {
+        (open.contains_key(&id), open.len(), open.values().map(|question| question.bytes).sum::<usize>())
+    });
+    if is_open || others >= MOST || (others > 0 && open_bytes + bytes > BYTES) {
         let message = if is_open {
             "a question of this id is open already".to_owned()
         } else {
-            format!("more than {MOST} questions are open already")
+            format!("{others} questions are open already; wait for answers before asking more")
         };
         return reply(link, &id, Err(Error::Server { code: INTERNAL, message, data: None }));
     }
+    let question = Question { method: method.to_owned(), params: envelope.params.map(ToOwned::to_owned) };
     let Some((call, ask)) = link.asked(of, &question) else {
         return reply(link, &id, unattended(link.options().unattended, &question));
     };
     let (handle, registration) = AbortHandle::new_pair();
-    link.open_questions(|open| open.insert(id.clone(), (call, handle)));
+    link.open_questions(|open| open.insert(id.clone(), OpenQuestion { call, handle, bytes }));
     let asking = link.clone();
     link.spawn(async move {
         let outcome = Abortable::new(ask.ask(question), registration).await;
@@ -68,8 +83,8 @@ pub(super) fn take_back(link: &Link, params: Option<&RawValue>) {
     }
     let cancelled = params.and_then(|params| serde_json::from_str::<Cancelled<'_>>(params.get()).ok());
     let open = cancelled.and_then(|cancelled| link.open_questions(|open| open.remove(cancelled.request_id.get())));
-    if let Some((_, handle)) = open {
-        handle.abort();
+    if let Some(question) = open {
+        question.handle.abort();
     }
 }
 

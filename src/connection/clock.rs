@@ -24,6 +24,13 @@ pub(super) struct Clock {
     pub(super) begin: Instant,
 }
 
+impl Clock {
+    /// What was being done, in words.
+    pub(super) fn act(&self) -> String {
+        if self.is_tool { format!("calling `{}`", self.what) } else { format!("`{}`", self.what) }
+    }
+}
+
 /// Gives up calls whose time is over, for as long as the connection lives.
 pub(super) async fn keep(link: Arc<Link>) {
     let options = link.options();
@@ -52,7 +59,7 @@ pub(super) fn judge(pending: &Pending, options: &Options, now: Instant) -> Optio
         return None;
     };
     Some(Error::Timeout {
-        act: if clock.is_tool { format!("calling `{}`", clock.what) } else { format!("`{}`", clock.what) },
+        act: clock.act(),
         after,
         silent,
         cure: format!("raise `{option}` if it needs longer"),

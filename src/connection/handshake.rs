@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{
     lane::{Kind, Message},
-    link::{Inbound, Link, Modern, lock},
+    link::{Inbound, Link, Modern},
 };
 use crate::{
     config::Unattended,
@@ -47,6 +47,9 @@ pub(super) struct Running {
     link: Arc<Link>,
     modern: bool,
 }
+
+/// How much is said of a handshake that failed.
+const REASON: usize = 1000;
 
 /// How long rmcp gets to put its things together.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -75,7 +78,7 @@ pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Resul
         served = config.clone().serve_with_lifecycle(transport, mode) => served,
         reason = link.ended() => return Err(Error::Ended { how: reason, stderr: String::new() }),
     };
-    *lock(&link.shaking) = None;
+    link.rmcp_has_shaken();
     let service = served.map_err(|error| failure(link, &error))?;
     let peer = service.peer();
     // Health must not be told from a cache.
@@ -127,12 +130,21 @@ fn modern(version: &ProtocolVersion, config: &ClientConfig, unattended: Unattend
 }
 
 fn failure(link: &Link, error: &ClientInitializeError) -> Error {
-    let reason = match error {
-        ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", error.message),
-        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => format!("the server refused: {fallback}"),
-        other => other.to_string(),
-    };
+    // It is kept, and shown again and again; what a server says may be very long.
+    let reason = words(error).chars().take(REASON).collect();
     Error::Protocol { act: "the handshake".to_owned(), reason, stderr: link.tail().last_lines() }
+}
+
+fn words(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", error.message),
+        // What it said to the last question counts: the one before is not known to older servers.
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => words(fallback),
+        ClientInitializeError::ExpectedInitResult(_) | ClientInitializeError::ExpectedInitResponse(_) => {
+            "its answer is none to that question; is the program an MCP server?".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 impl Running {
@@ -217,10 +229,8 @@ impl Transport<RoleClient> for Lower {
     }
 
     fn send(&mut self, message: ClientJsonRpcMessage) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        if let JsonRpcMessage::Request(request) = &message
-            && !self.link.is_up()
-        {
-            *lock(&self.link.shaking) = Some(request.id.clone());
+        if let JsonRpcMessage::Request(request) = &message {
+            self.link.rmcp_asks(request.id.clone());
         }
         let sent = serde_json::to_vec(&message).map_err(io::Error::other).and_then(|mut line| {
             let text = std::str::from_utf8(&line).map_err(io::Error::other)?;

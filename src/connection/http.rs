@@ -27,7 +27,7 @@ pub(crate) use client::{Network, build};
 pub(super) use headers::complaint;
 use letter::{Letter, What};
 use reqwest::{Url, header::HeaderValue};
-pub(crate) use site::{Helper, Printing, Site, place};
+pub(crate) use site::{Helper, Printing, Site, Wary, place};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use trouble::Trouble;
@@ -60,6 +60,8 @@ struct State {
     /// The requests that are on their way, by the JSON text of their id.
     posts: HashMap<String, CancellationToken>,
     talk: Arc<Talk>,
+    /// How many answers to its questions are on their way.
+    answers: usize,
     /// The request that began the session, for beginning another.
     hello: Option<Arc<[u8]>>,
     /// Where messages go on the older transport.
@@ -85,6 +87,9 @@ struct Turn {
     done: Option<CancellationToken>,
     taken_back: CancellationToken,
 }
+
+/// How many answers may be on their way to a server that asks faster than it takes them.
+const ANSWERS: usize = 64;
 
 /// How long a message waits for one that has to be delivered before it.
 const TURN: Duration = Duration::from_secs(5);
@@ -115,6 +120,10 @@ impl Lane {
     pub(super) fn send(&self, message: &Message<'_>) -> Result<(), Refused> {
         let Some(link) = self.0.link.get().and_then(Weak::upgrade) else { return Err(Refused::Closed) };
         let letter = Letter::new(&link, message);
+        if matches!(letter.what, What::Answer) && self.0.state().answers >= ANSWERS {
+            link.note("it asks faster than it takes answers, some of which were left out");
+            return Ok(());
+        }
         let turn = self.0.queue(&letter).ok_or(Refused::Closed)?;
         link.spawn(self.0.clone().deliver(link.clone(), letter, turn));
         Ok(())
@@ -191,7 +200,8 @@ impl Carrier {
                 state.talk = Arc::default();
                 state.hello = Some(letter.line.as_slice().into());
             }
-            _ => {}
+            What::Answer => state.answers += 1,
+            What::Initialized | What::Cancelled(_) | What::Other => {}
         }
         Some(Turn { before, done, taken_back })
     }
@@ -221,6 +231,9 @@ impl Carrier {
         let outcome = taken_back.run_until_cancelled(posted).await;
         if let Some(id) = &letter.id {
             self.state().posts.remove(id);
+        }
+        if matches!(letter.what, What::Answer) {
+            self.state().answers -= 1;
         }
         if let Some(Err(trouble)) = outcome {
             self.fail(&link, &letter, &trouble);

@@ -2,6 +2,7 @@
 
 mod face;
 mod notes;
+mod rmcp;
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use std::{
     },
 };
 
-use rmcp::model::{RequestId, ServerJsonRpcMessage};
+use ::rmcp::model::{RequestId, ServerJsonRpcMessage};
 use serde_json::value::RawValue;
 use tokio::{
     runtime::Handle,
@@ -74,10 +75,10 @@ pub(crate) struct Link {
     end_reason: OnceLock<String>,
     closed: AtomicBool,
     notes: Mutex<Notes>,
-    pub(super) for_rmcp: mpsc::Sender<ServerJsonRpcMessage>,
+    for_rmcp: mpsc::Sender<ServerJsonRpcMessage>,
     inbound: Mutex<Option<Inbound>>,
-    /// While hands are shaken: the id whose answer is awaited. Answers to earlier ones are stale.
-    pub(super) shaking: Mutex<Option<RequestId>>,
+    /// The ids of what rmcp has asked and has no answer to.
+    awaited: Mutex<Vec<RequestId>>,
     about: RwLock<About>,
 }
 
@@ -142,7 +143,7 @@ impl Link {
             notes: Mutex::default(),
             for_rmcp,
             inbound: Mutex::default(),
-            shaking: Mutex::default(),
+            awaited: Mutex::default(),
             about: RwLock::default(),
         };
         (Arc::new(link), inbound)
@@ -229,8 +230,7 @@ impl Link {
     pub(super) fn tell(&self, method: &str, params: Option<&RawValue>) {
         let params = params.map(|params| params.to_owned().into());
         let notice = Notice { namespace: self.options.namespace.clone(), method: method.into(), params };
-        // Nobody may be listening.
-        let _ = self.options.notices.send(notice);
+        self.options.notices.tell(notice);
     }
 
     pub(super) fn set_listings(&self, listings: Listings) {
@@ -285,11 +285,11 @@ impl Link {
         if pending.asked > 0 {
             // Nobody wants to know any more.
             self.open_questions(|open| {
-                open.retain(|_, (call, handle)| {
-                    if *call == id {
-                        handle.abort();
+                open.retain(|_, question| {
+                    if question.call == id {
+                        question.handle.abort();
                     }
-                    *call != id
+                    question.call != id
                 });
             });
         }
@@ -378,10 +378,14 @@ impl Link {
     /// everybody who waits.
     pub(super) fn log_sinks(&self, of: Option<u64>) -> Vec<Sink> {
         let waiting = lock(&self.waiting);
-        match of.and_then(|id| waiting.get(&id)) {
-            Some(pending) => pending.log.clone().into_iter().collect(),
-            None => waiting.values().filter_map(|pending| pending.log.clone()).collect(),
+        if let Some(pending) = of.and_then(|id| waiting.get(&id)) {
+            return pending.log.clone().into_iter().collect();
         }
+        let mut sinks: Vec<Sink> = waiting.values().filter_map(|pending| pending.log.clone()).collect();
+        // Calls of one client over one line have one ear.
+        sinks.sort_by_key(|sink| Arc::as_ptr(sink).addr());
+        sinks.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        sinks
     }
 
     /// Who answers a question that came with a call, or on a connection that does not tell calls apart: then it is
@@ -423,9 +427,8 @@ impl Link {
         };
         let answer = serde_json::json!({ "code": code, "message": message });
         let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{answer}}}");
-        if let Ok(message) = serde_json::from_str(&line) {
-            // It reads little and soon; when its box is full it has other worries.
-            let _ = self.for_rmcp.try_send(message);
+        if serde_json::from_str(id).is_ok_and(|id| self.is_for_rmcp(Some(id))) {
+            let _ = self.give_to_rmcp(&line);
         }
     }
 

@@ -8,13 +8,20 @@ use serde_json::value::RawValue;
 use super::{http, link::Link, request::request};
 use crate::{
     error::{Error, Result},
-    raw::RawObject,
+    raw::{self, RawObject},
     source::{Answer, Item, Listings, Tool, ToolList},
 };
 
 /// A list ends here, whatever the server says.
 const MAX_PAGES: usize = 100;
 const MAX_ITEMS: usize = 10_000;
+
+/// The longest cursor, and the longest name of a tool, in bytes: what is longer is a mistake.
+const MAX_CURSOR: usize = 64 << 10;
+const MAX_NAME: usize = 4 << 10;
+
+/// How many problems with single items are told one by one.
+const TOLD: usize = 20;
 
 /// How long a page may take.
 const PAGE: Duration = Duration::from_secs(30);
@@ -51,16 +58,15 @@ const TEMPLATES: Paged =
 
 /// Lists all tools of a server.
 pub(super) async fn list(link: Arc<Link>) -> Result<ToolList> {
-    let mut list = ToolList::default();
-    let (found, problems) = TOOLS.all(&link).await?;
-    list.problems = problems;
+    let (found, of_list) = TOOLS.all(&link).await?;
+    let (mut tools, mut problems) = (Vec::new(), Problems::new("tools"));
     for raw in found {
         match tool(&raw).and_then(|tool| callable(&link, tool)) {
-            Ok(tool) => list.tools.push(tool),
-            Err(problem) => list.problems.push(problem),
+            Ok(tool) => tools.push(tool),
+            Err(problem) => problems.add(problem),
         }
     }
-    Ok(list)
+    Ok(ToolList { tools, problems: of_list.into_iter().chain(problems.told()).collect() })
 }
 
 /// Lists what else a server has. What cannot be listed is a problem of its own, never of the entry.
@@ -84,26 +90,54 @@ async fn items(link: &Arc<Link>, (paged, key): (&Paged, &str), offered: bool) ->
     if !offered {
         return (Vec::new(), Vec::new());
     }
-    let (found, mut problems) = match paged.all(link).await {
+    let (found, of_list) = match paged.all(link).await {
         Ok(listed) => listed,
         Err(error) => return (Vec::new(), vec![format!("listing its {} failed: {error}", paged.what)]),
     };
-    let mut items = Vec::with_capacity(found.len());
+    let (mut items, mut problems) = (Vec::with_capacity(found.len()), Problems::new(paged.what));
     for raw in found {
         match RawObject::parse(&raw).and_then(|object| object.text(key)).filter(|key| !key.is_empty()) {
             Some(key) => items.push(Item { key, raw: raw.into() }),
             None => {
-                problems.push(format!("one of its {} was left out, it has no `{key}`: {}", paged.what, shown(&raw)));
+                problems.add(format!("one of its {} was left out, it has no `{key}`: {}", paged.what, shown(&raw)));
             }
         }
     }
-    (items, problems)
+    (items, of_list.into_iter().chain(problems.told()).collect())
+}
+
+/// What is wrong with single items: the first of it, and how much more there is.
+struct Problems {
+    what: &'static str,
+    first: Vec<String>,
+    more: usize,
+}
+
+impl Problems {
+    fn new(what: &'static str) -> Self {
+        Self { what, first: Vec::new(), more: 0 }
+    }
+
+    fn add(&mut self, problem: String) {
+        if self.first.len() < TOLD {
+            self.first.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn told(self) -> impl Iterator<Item = String> {
+        let more = (self.more > 0).then(|| format!("{} more of its {} were left out", self.more, self.what));
+        self.first.into_iter().chain(more)
+    }
 }
 
 impl Paged {
     /// The list from its first page to its last, with what is wrong with it.
-    async fn all(&self, link: &Arc<Link>) -> Result<(Vec<Box<RawValue>>, Vec<String>)> {
+    async fn all(&self, link: &Arc<Link>) -> Result<(Vec<Box<RawValue>>, Option<String>)> {
         let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        // What fits into one message fits, however many pages there are.
+        let (mut bytes, most) = (0, link.options().max_message);
         let mut cursor: Option<String> = None;
         for _ in 0..MAX_PAGES {
             let params = match &cursor {
@@ -113,43 +147,66 @@ impl Paged {
             let limit = PAGE.max(link.options().connect_timeout);
             let answer = match request(link, self.method, &params, limit).await {
                 // A server without any need not know the method.
-                Err(Error::Server { code: -32601, .. }) if cursor.is_none() => return Ok((all, Vec::new())),
+                Err(Error::Server { code: -32601, .. }) if cursor.is_none() => return Ok((all, None)),
                 answer => answer?,
             };
-            let (page, next) = self.page(&answer).map_err(|reason| Error::Protocol {
-                act: format!("listing the {}", self.what),
-                reason: format!("the answer is no list of {} ({reason})", self.what),
-                stderr: link.tail().last_lines(),
-            })?;
-            let room = MAX_ITEMS - all.len();
-            let more = page.len() > room;
-            all.extend(page.into_iter().take(room).map(ToOwned::to_owned));
-            if more {
-                return Ok((all, vec![format!("it lists more than {MAX_ITEMS} {}; the rest is left out", self.what)]));
+            let Page { items, more, next } =
+                self.page(&answer, MAX_ITEMS - all.len()).map_err(|reason| Error::Protocol {
+                    act: format!("listing the {}", self.what),
+                    reason: format!(
+                        "the answer is no list of {} ({reason}); this is a fault of the server, look for a newer version of it",
+                        self.what
+                    ),
+                    stderr: link.tail().last_lines(),
+                })?;
+            for item in items {
+                bytes += item.get().len();
+                if bytes > most {
+                    let problem = format!("its list of {} is larger than {most} bytes (`maxMessage`)", self.what);
+                    return Ok((all, Some(problem + "; the rest is left out")));
+                }
+                all.push(item.to_owned());
+            }
+            if more > 0 {
+                let problem = format!("it lists more than {MAX_ITEMS} {}; the rest is left out", self.what);
+                return Ok((all, Some(problem)));
             }
             match next.filter(|cursor| !cursor.is_empty()) {
-                None => return Ok((all, Vec::new())),
+                None => return Ok((all, None)),
+                Some(next) if next.len() > MAX_CURSOR => {
+                    let problem = format!("its list of {} goes on under a cursor of {} bytes", self.what, next.len());
+                    return Ok((all, Some(problem + ", more than any is long; the rest is left out")));
+                }
                 Some(next) if !seen.insert(next.clone()) => {
-                    return Ok((all, vec![format!("its list of {} never ends: a cursor came twice", self.what)]));
+                    return Ok((all, Some(format!("its list of {} never ends: a cursor came twice", self.what))));
                 }
                 next => cursor = next,
             }
         }
         let problem = format!("its list of {} has more than {MAX_PAGES} pages; the rest is left out", self.what);
-        Ok((all, vec![problem]))
+        Ok((all, Some(problem)))
     }
 
-    fn page<'a>(&self, answer: &'a Answer) -> Result<(Vec<&'a RawValue>, Option<String>), String> {
+    /// A page, of which no more than `most` items are taken.
+    fn page<'a>(&self, answer: &'a Answer, most: usize) -> Result<Page<'a>, String> {
         let object: RawObject<'a> = serde_json::from_str(answer.get()).map_err(|error| error.to_string())?;
         let list = object.get(self.member).ok_or_else(|| format!("it has no `{}`", self.member))?;
-        let items = serde_json::from_str(list.get()).map_err(|error| error.to_string())?;
+        let (items, more) = raw::items(list.get(), most).map_err(|error| error.to_string())?;
         let next: Option<Option<String>> = object
             .get("nextCursor")
             .map(|cursor| serde_json::from_str(cursor.get()))
             .transpose()
-            .map_err(|e| e.to_string())?;
-        Ok((items, next.flatten()))
+            .map_err(|error| format!("its `nextCursor` is no text: {error}"))?;
+        Ok(Page { items, more, next: next.flatten() })
     }
+}
+
+/// One answer to the question for a list.
+struct Page<'a> {
+    items: Vec<&'a RawValue>,
+    /// How many items there are beyond those.
+    more: usize,
+    next: Option<String>,
 }
 
 /// The tool, if the way to its server can carry its calls.
@@ -180,6 +237,9 @@ fn tool(raw: &RawValue) -> Result<Tool, String> {
         definition.map_err(|error| format!("a tool was left out, its definition is malformed ({error}): {shown}"))?;
     if definition.name.is_empty() {
         return Err(format!("a tool was left out, it has no name: {shown}"));
+    }
+    if definition.name.len() > MAX_NAME {
+        return Err(format!("a tool was left out, its name is longer than {MAX_NAME} bytes: {shown}"));
     }
     let hint = |hint: fn(&Hints) -> Option<bool>| definition.annotations.as_ref().and_then(hint).unwrap_or(false);
     Ok(Tool {

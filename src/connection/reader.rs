@@ -2,13 +2,12 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use rmcp::model::{RequestId, ServerJsonRpcMessage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    ask,
-    link::{Link, lock},
+    amiss, ask,
+    link::{Link, Pending},
 };
 use crate::{
     error::Error,
@@ -23,6 +22,12 @@ pub(super) const PREFIX: &str = "c-";
 /// After so many messages beyond the limit in a row, it is no connection any more.
 const TOO_LONG_LIMIT: u32 = 3;
 
+/// The largest message that rmcp gets: it reads it whole, which costs many times its size.
+const FOR_RMCP: usize = 1 << 20;
+
+/// How much is shown of what a server must not say.
+const BRIEF: usize = 200;
+
 /// Reads until the server's output ends.
 pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
     let limit = link.options().max_message;
@@ -32,7 +37,10 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
         match lines.next().await {
             Ok(Some(Line::Whole(line))) => {
                 too_long = 0;
-                if take(&link, line, None).await.is_break() {
+                if lines.is_cut_off() && Envelope::of(&String::from_utf8_lossy(&line)).is_none() {
+                    // That the server has ended tells more than what it had begun to say.
+                    link.note_noise(&String::from_utf8_lossy(&line));
+                } else if take(&link, without_returns(line), None).is_break() {
                     break "lost its session".to_owned();
                 }
             }
@@ -50,6 +58,15 @@ pub(super) async fn read(link: Arc<Link>, stdout: Reader) {
     link.mark_ended(&reason);
 }
 
+/// The line without carriage returns, which are white space where JSON allows them: whoever passes lines on must not find
+/// the end of one in a message.
+fn without_returns(mut line: Vec<u8>) -> Vec<u8> {
+    if memchr::memchr(b'\r', &line).is_some() {
+        line.iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b' ');
+    }
+    line
+}
+
 /// Passes over a message beyond the limit, of which these are the first bytes: if it is an answer, its call fails.
 pub(super) fn skip(link: &Link, head: &[u8]) {
     let limit = link.options().max_message;
@@ -60,88 +77,132 @@ pub(super) fn skip(link: &Link, head: &[u8]) {
 }
 
 /// Deals with one message. `of` is the request that it came with, where that can be told.
-pub(super) async fn take(link: &Arc<Link>, line: Vec<u8>, of: Option<u64>) -> ControlFlow<()> {
-    let line: Arc<str> = match String::from_utf8(line) {
-        Ok(line) => line.into(),
-        Err(error) => {
-            link.note_noise(&String::from_utf8_lossy(error.as_bytes()));
-            return ControlFlow::Continue(());
-        }
-    };
+///
+/// Nothing in it waits: what a server says to one must not hold up what it says to others.
+pub(super) fn take(link: &Arc<Link>, line: Vec<u8>, of: Option<u64>) -> ControlFlow<()> {
+    let (line, is_text) = amiss::text(line);
     if line.trim().is_empty() {
         return ControlFlow::Continue(());
     }
-    let Some(envelope) = Envelope::of(&line) else {
-        link.note_noise(&line);
-        return ControlFlow::Continue(());
-    };
+    let Some(envelope) = Envelope::of(&line) else { return amiss::deal_with(link, &line, of) };
     link.hear();
+    if !is_text {
+        link.note("some of what it says is no UTF-8; what is none was replaced");
+    }
     match envelope.method.as_deref() {
-        // rmcp answers this one.
-        Some("ping") if envelope.id.is_some() => {}
-        Some(method) if envelope.id.is_some() => {
-            ask::put(link, (method, &envelope), of);
-            return ControlFlow::Continue(());
-        }
-        None => {
-            if let Some(id) = envelope.text_id().and_then(number) {
-                answer(link, &line, &envelope, id);
-                return ControlFlow::Continue(());
-            }
-            if is_stale(link, &envelope) {
-                return ControlFlow::Continue(());
-            }
-            if let Some(result) = envelope.result.filter(|_| !link.is_up()) {
-                link.set_hello(result);
-            }
-        }
-        Some("notifications/progress") => {
+        Some(method) if envelope.id.is_some() => ask::put(link, (method, &envelope), of),
+        Some(method) => return notified(link, (method, &envelope), (&line, of)),
+        None => match envelope.text_id().and_then(number) {
+            Some(id) => answer(link, &line, &envelope, id),
+            None => return answer_for_others(link, &line, &envelope),
+        },
+    }
+    ControlFlow::Continue(())
+}
+
+/// Passes a notification to whom it concerns.
+fn notified(
+    link: &Arc<Link>,
+    (method, envelope): (&str, &Envelope<'_>),
+    (line, of): (&str, Option<u64>),
+) -> ControlFlow<()> {
+    match method {
+        "notifications/progress" => {
             if let Some(params) = envelope.params
-                && let Some(id) = token(params)
+                && let Some(progress) = token(params).and_then(|id| link.touch(id))
             {
-                if let Some(progress) = link.touch(id) {
-                    progress(params);
-                }
-                return ControlFlow::Continue(());
+                progress(params);
             }
         }
-        Some("notifications/message") => {
+        "notifications/message" => {
             let Some(params) = envelope.params else { return ControlFlow::Continue(()) };
             let sinks = link.log_sinks(of);
             for log in &sinks {
                 log(params);
             }
             if sinks.is_empty() {
-                link.tell("notifications/message", Some(params));
+                link.tell(method, Some(params));
             }
-            return ControlFlow::Continue(());
         }
-        Some("notifications/cancelled") => {
+        "notifications/cancelled" => {
             ask::take_back(link, envelope.params);
-            return ControlFlow::Continue(());
+            if link.is_modern() && line.len() <= FOR_RMCP {
+                // It may be about rmcp's own subscription.
+                return link.give_to_rmcp(line);
+            }
         }
-        Some(
-            "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/resources/list_changed",
-        ) => link.mark_changed(),
+        "notifications/tools/list_changed"
+        | "notifications/prompts/list_changed"
+        | "notifications/resources/list_changed" => link.mark_changed(),
         // It is about rmcp's own subscription.
-        Some("notifications/subscriptions/acknowledged") => {}
-        Some(method) => link.tell(method, envelope.params),
+        "notifications/subscriptions/acknowledged" => {
+            if link.is_up() && line.len() <= FOR_RMCP {
+                return link.give_to_rmcp(line);
+            }
+        }
+        method => link.tell(method, envelope.params),
     }
-    hand_to_rmcp(link, &line).await
+    ControlFlow::Continue(())
 }
 
-/// Gives an answer to whoever waits for it. Late, doubled and unknown ones go to nobody.
+/// Gives an answer to whoever waits for it. Late and doubled ones go to nobody.
 fn answer(link: &Link, line: &Arc<str>, envelope: &Envelope<'_>, id: u64) {
-    let Some(pending) = link.forget(id) else { return };
-    let outcome = match (envelope.result, envelope.error) {
-        (Some(result), _) => Ok(Answer::within(line.clone(), position(line, result), link.is_modern())),
-        (None, Some(error)) => Err(server_error(error)),
-        (None, None) => return,
+    let Some(pending) = link.forget(id) else {
+        if !link.has_asked(id) {
+            link.note_stray(envelope.id);
+        }
+        return;
+    };
+    let nothing = |raw: &&RawValue| raw.get() != "null";
+    let outcome = match (envelope.result, envelope.error.filter(nothing)) {
+        // Some say both, one of them null; one that says that it failed has failed.
+        (_, Some(error)) => Err(server_error(error)),
+        (Some(result), None) if is_proper(result, &pending) => {
+            Ok(Answer::within(line.clone(), position(line, result), link.is_modern()))
+        }
+        (Some(result), None) => Err(amiss::unusable(&pending, &format!("is {} and no object", kind(result)))),
+        (None, None) => Err(amiss::unusable(&pending, "is an error that says nothing")),
     };
     // Whoever waited may have gone.
     let _ = pending.reply.send(outcome);
+}
+
+/// Results are objects. What has nothing to say may say nothing, but a tool always has.
+fn is_proper(result: &RawValue, pending: &Pending) -> bool {
+    let text = result.get();
+    text.starts_with('{') || (text == "null" && pending.clock.as_ref().is_none_or(|clock| !clock.is_tool))
+}
+
+fn kind(raw: &RawValue) -> &'static str {
+    match raw.get().as_bytes().first() {
+        Some(b'[') => "a list",
+        Some(b'"') => "a text",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a yes or no",
+        _ => "a number",
+    }
+}
+
+/// An answer that is not to a request of ours: to one of rmcp's, or to none.
+fn answer_for_others(link: &Link, line: &str, envelope: &Envelope<'_>) -> ControlFlow<()> {
+    if !link.is_for_rmcp(envelope.id) {
+        match envelope.error.filter(|_| envelope.id.is_none_or(|id| id.get() == "null")) {
+            Some(error) => link.note(format!("it sent an error that names no request: {error}")),
+            None => link.note_stray(envelope.id),
+        }
+        return ControlFlow::Continue(());
+    }
+    if line.len() > FOR_RMCP {
+        let id = envelope.id.map_or("null", RawValue::get);
+        let words = format!("its answer is larger than {FOR_RMCP} bytes, which is no handshake any more");
+        return link.give_to_rmcp(&format!(
+            "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":-32603,\"message\":\"{words}\"}}}}"
+        ));
+    }
+    if let Some(result) = envelope.result.filter(|_| !link.is_up()) {
+        link.set_hello(result);
+    }
+    link.give_to_rmcp(line)
 }
 
 fn server_error(error: &RawValue) -> Error {
@@ -154,33 +215,18 @@ fn server_error(error: &RawValue) -> Error {
         #[serde(borrow, default)]
         data: Option<&'a RawValue>,
     }
-    match serde_json::from_str::<Body<'_>>(error.get()) {
-        Ok(body) => {
-            let data = body.data.map(|data| data.get().to_owned());
-            Error::Server { code: body.code, message: body.message, data }
-        }
-        Err(_) => {
-            Error::Server { code: -32603, message: format!("the server's error is malformed: {error}"), data: None }
-        }
-    }
-}
-
-/// Whether this answers an earlier step of the handshake than the one that waits.
-fn is_stale(link: &Link, envelope: &Envelope<'_>) -> bool {
-    let shaking = lock(&link.shaking);
-    let (Some(awaited), Some(id)) = (shaking.as_ref(), envelope.id) else { return false };
-    serde_json::from_str::<RequestId>(id.get()).is_ok_and(|id| id != *awaited)
-}
-
-async fn hand_to_rmcp(link: &Link, line: &str) -> ControlFlow<()> {
-    let Ok(message) = serde_json::from_str::<ServerJsonRpcMessage>(line) else {
-        link.note_noise(line);
-        return ControlFlow::Continue(());
+    let Ok(body) = serde_json::from_str::<Body<'_>>(error.get()) else {
+        let message = format!("the server gave an error that is malformed: {}", brief(error));
+        return Error::Server { code: -32603, message, data: None };
     };
-    match link.for_rmcp.send(message).await {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(()),
-    }
+    let said = Some(body.message).filter(|message| !message.trim().is_empty());
+    let message = said.unwrap_or_else(|| format!("the server gave an error without words: {}", brief(error)));
+    Error::Server { code: body.code, message, data: body.data.map(|data| data.get().to_owned()) }
+}
+
+/// The beginning of what was said.
+fn brief(raw: &RawValue) -> String {
+    raw.get().chars().take(BRIEF).collect()
 }
 
 /// The number in an id or token of ours.
@@ -200,7 +246,7 @@ fn token(params: &RawValue) -> Option<u64> {
 }
 
 /// The id of ours that stands in the first bytes of a message, if one does.
-fn id_in(head: &[u8]) -> Option<u64> {
+pub(super) fn id_in(head: &[u8]) -> Option<u64> {
     let text = String::from_utf8_lossy(head);
     let after = &text[text.find("\"id\"")? + "\"id\"".len()..];
     let value = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;

@@ -129,7 +129,7 @@ pub(super) fn request(
         match timeout(limit, reply).await {
             Ok(answer) => {
                 wait.armed = false;
-                answer.unwrap_or(Err(Error::Cancelled))
+                answer.unwrap_or(Err(Error::Cancelled)).map_err(shortened)
             }
             Err(_) => Err(Error::Timeout {
                 act,
@@ -139,6 +139,19 @@ pub(super) fn request(
                 stderr: wait.link.tail().last_lines(),
             }),
         }
+    }
+}
+
+/// An error that may be kept: a state and its events hold what a server has said, which may be as long as a message.
+fn shortened(error: Error) -> Error {
+    const LONGEST: usize = 1000;
+    match error {
+        Error::Server { code, message, data } => Error::Server {
+            code,
+            message: message.chars().take(LONGEST).collect(),
+            data: data.filter(|data| data.len() <= LONGEST),
+        },
+        other => other,
     }
 }
 
@@ -160,12 +173,14 @@ pub(super) async fn subscribe_again(link: Arc<Link>) {
     }
 }
 
-/// Asks for a sign of life: any answer is one, an error too.
+/// Asks for a sign of life: any answer is one, an error too, and one that cannot be used.
 pub(super) async fn probe(link: Arc<Link>) -> Result<()> {
     // 2026-07-28 has no ping.
     let method = if link.is_modern() { "server/discover" } else { "ping" };
     match request(&link, method, "", PROBE).await {
-        Ok(_) | Err(Error::Server { .. }) => Ok(()),
+        Ok(_) | Err(Error::Server { .. } | Error::TooLarge { .. }) => Ok(()),
+        // Over HTTP it may come from whoever stands before the server.
+        Err(Error::Protocol { .. }) if link.http().is_none() => Ok(()),
         Err(error) => Err(error),
     }
 }

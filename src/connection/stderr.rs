@@ -3,6 +3,8 @@
 use std::{
     collections::VecDeque,
     fmt,
+    iter::Peekable,
+    str::Chars,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -67,7 +69,7 @@ impl Tail {
     /// The last lines, for an error or for health.
     pub(crate) fn last_lines(&self) -> String {
         let kept: Vec<u8> = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let text = String::from_utf8_lossy(&kept);
+        let text = plain(&String::from_utf8_lossy(&kept));
         // Masked before it is cut: half a secret is one too.
         let masked = self.0.secrets.mask(text.trim_end());
         let from = masked.len().saturating_sub(SHOWN_BYTES);
@@ -77,9 +79,67 @@ impl Tail {
     }
 }
 
+/// Text without what only a terminal has a use for: colours, titles, and what was written over on the same line.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut line = 0;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\x1b' => skip_sequence(&mut chars),
+            '\n' => {
+                plain.push(c);
+                line = plain.len();
+            }
+            '\r' if chars.peek().is_some_and(|next| *next != '\n') => plain.truncate(line),
+            c if c.is_control() && c != '\t' => {}
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Passes over the rest of a sequence that began with an escape.
+fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
+    match chars.next() {
+        // Parameters up to a letter.
+        Some('[') => {
+            chars.by_ref().find(|c| ('\x40'..='\x7e').contains(c));
+        }
+        // A text up to a bell or another escape, of which a backslash is left; never beyond the line.
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            while let Some(c) = chars.next_if(|c| *c != '\n') {
+                match c {
+                    '\x07' => return,
+                    '\x1b' => {
+                        chars.next_if(|c| *c == '\\');
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // One character more or less.
+        Some(_) | None => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_a_terminal_has_a_use_for_is_left_out() {
+        for (said, shown) in [
+            ("\x1b[1;31merror\x1b[0m: no\tkey", "error: no\tkey"),
+            ("\x1b]0;title\x07a\x1b]8;;x\x1b\\b", "ab"),
+            ("1 %\r50 %\r100 %\r\ndone\x07\x00", "100 %\ndone"),
+            ("a\x1b]never ends\nb\x1b", "a\nb"),
+            ("a\x1bMb", "ab"),
+        ] {
+            assert_eq!(plain(said), shown, "{said:?}");
+        }
+    }
 
     #[test]
     fn only_the_end_is_kept() {

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use tokio::sync::{
-    broadcast::{self, error::RecvError},
-    watch,
-};
+use tokio::sync::watch;
 
 use super::{
     message,
@@ -18,7 +15,7 @@ use crate::{
     computer::relay::{Way, weight},
     raw::RawObject,
     registry::Registry,
-    source::Notice,
+    source::{Heard, Listener, Notice},
 };
 
 /// What is announced when it changes. Templates go with resources.
@@ -27,7 +24,7 @@ const KINDS: [Kind; 3] = [Kind::Tools, Kind::Prompts, Kind::Resources];
 /// Watches what there is to tell.
 struct Watch {
     registry: watch::Receiver<Arc<Registry>>,
-    notices: broadcast::Receiver<Notice>,
+    notices: Listener,
 }
 
 enum Change {
@@ -55,10 +52,9 @@ impl Watch {
                     // The Computer has gone: nothing changes any more.
                     Err(_) => std::future::pending().await,
                 },
-                notice = self.notices.recv() => match notice {
-                    Ok(notice) => return Change::Notice(notice),
-                    Err(RecvError::Lagged(_)) => return Change::Missed,
-                    Err(RecvError::Closed) => std::future::pending().await,
+                heard = self.notices.next() => return match heard {
+                    Heard::Notice(notice) => Change::Notice(notice),
+                    Heard::Missed => Change::Missed,
                 },
             }
         }

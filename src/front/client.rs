@@ -80,7 +80,8 @@ impl Client {
                 () = sleep(LOOK_AFTER), if crowded => if lines.is_hung_up() {
                     return Over::ClientLeft;
                 },
-                messages = announcer.next() => messages.iter().for_each(|message| self.send(message)),
+                // What it would read late it may hear of less: lists that change meanwhile are told of once.
+                messages = announcer.next(), if !crowded => messages.iter().for_each(|message| self.send(message)),
                 _ = tidy.tick() => self.peer.parking.tidy(),
                 () = &mut leave => return Over::Asked,
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
@@ -19,7 +19,7 @@ use crate::{
         dispatch::Repeatable,
         relay::{self, Way, raw_text},
     },
-    error::Error,
+    error::{Error, Result},
     raw::RawObject,
     source::{Answer, CALL_TOOL, Call, CallContext, Sink, Waiting},
 };
@@ -86,6 +86,7 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             tracked(peer, request.id, async move {
                 let outcome = answer.await;
                 peer_.note_task(tool.as_deref(), &outcome);
+                let outcome = told(outcome, tool.as_deref());
                 outlet.answer(message::answer(&id, outcome, (era, shape))).await;
                 drop(room);
             })
@@ -104,6 +105,18 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             let conversation = Conversation { answer, questions, waits, slot, shape, tool, subject };
             converse(peer, request.id, (conversation, outlet, room))
         }
+    }
+}
+
+/// A call that failed without the server's saying so is told as a failed tool is, with the tool's name: whoever reads it
+/// may have called many.
+fn told(outcome: Result<Answer>, tool: Option<&str>) -> Result<Answer> {
+    match (outcome, tool) {
+        (Err(error), Some(tool)) if error.is_of_entry() => {
+            let text = error.of_call(tool);
+            Ok(Answer::made(&json!({ "content": [{ "type": "text", "text": text }], "isError": true })))
+        }
+        (outcome, _) => outcome,
     }
 }
 
@@ -131,6 +144,7 @@ fn converse(
             biased;
             outcome = &mut conversation.answer => {
                 peer_.note_task(conversation.tool.as_deref(), &outcome);
+                let outcome = told(outcome, conversation.tool.as_deref());
                 outlet.answer(message::answer(&id_, outcome, (Era::Modern, shape))).await;
                 return;
             }

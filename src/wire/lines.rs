@@ -40,6 +40,9 @@ pub(crate) struct Lines<I> {
 /// How much of a line beyond the limit is kept: enough to find out whose answer it was.
 const HEAD: usize = 1 << 10;
 
+/// How much room a buffer keeps when the long line is gone that it has grown for.
+const ROOM: usize = 64 << 10;
+
 impl<I: Input> Lines<I> {
     /// `limit` is the longest line in bytes.
     pub(crate) fn new(input: I, limit: usize) -> Self {
@@ -60,6 +63,11 @@ impl<I: Input> Lines<I> {
                 self.ended = true;
             }
         }
+    }
+
+    /// Whether the line that was given last had no end: the input ended before.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.ended
     }
 
     /// Whether whoever writes has gone, whatever is still to be read.
@@ -110,12 +118,14 @@ impl<I: Input> Lines<I> {
 
     fn drop_so_far(&mut self) {
         self.drop_until(self.buffer.len());
-        self.buffer = Vec::new();
+        self.buffer.clear();
+        self.buffer.shrink_to(ROOM);
         self.start = 0;
         self.scanned = 0;
     }
 
-    /// Moves the begun line to the front, so that the buffer does not grow with what was handed out already.
+    /// Moves the begun line to the front, so that the buffer does not grow with what was handed out already, and gives
+    /// back what a long line has needed.
     fn make_room(&mut self) {
         if self.dropping.is_some() {
             self.drop_so_far();
@@ -123,6 +133,9 @@ impl<I: Input> Lines<I> {
             self.buffer.drain(..self.start);
             self.scanned -= self.start;
             self.start = 0;
+            if self.buffer.len() < ROOM {
+                self.buffer.shrink_to(ROOM);
+            }
         }
     }
 }
@@ -163,8 +176,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_last_line_needs_no_end() {
+    async fn the_last_line_needs_no_end_and_is_known_to_have_none() {
         assert_eq!(lines(&["a\nb"], 100).await, [whole("a"), whole("b")]);
+        let mut lines = Lines::new(Chunks([b"a\nb".to_vec()].into()), 100);
+        let (first, first_is_cut) = (lines.next().await.unwrap(), lines.is_cut_off());
+        let (last, last_is_cut) = (lines.next().await.unwrap(), lines.is_cut_off());
+        assert_eq!((first, first_is_cut, last, last_is_cut), (Some(whole("a")), false, Some(whole("b")), true));
     }
 
     #[tokio::test]

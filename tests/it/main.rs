@@ -13,6 +13,11 @@ mod crash; // a server that dies: its calls fail at once, it comes back, its too
 mod dialects; // files of other programs, loaded as they are
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
+mod hostile; // misbehaving servers behind the program: what its client reads, and what a slow one costs
+mod hostile_answers; // answers that are none, or not the right ones, or not only
+mod hostile_http; // servers over HTTP that misbehave: what is said, and that they are never given up
+mod hostile_lists; // handshakes and lists that are not as they must be
+mod hostile_streams; // floods, and pipes that are closed, cut or not read
 mod house; // the walls of DESIGN.md
 mod http_entries; // servers that others wrote, over HTTP
 mod http_front; // the HTTP front: sessions and what needs none, streams and how they are come back to

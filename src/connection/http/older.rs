@@ -45,7 +45,7 @@ impl Carrier {
         };
         let endpoint = self.endpoint(&endpoint)?;
         self.state().older = Some(endpoint);
-        link.note("it speaks the older HTTP+SSE transport, which is going away".to_owned());
+        link.note("it speaks the older HTTP+SSE transport, which is going away");
         link.spawn(self.clone().read_older(link.clone(), stream));
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Carrier {
             match stream.next().await {
                 Ok(Some(Event::Whole { name, data })) if name == "message" => {
                     too_long = 0;
-                    if reader::take(&link, on_one_line(data), None).await.is_break() {
+                    if reader::take(&link, on_one_line(data), None).is_break() {
                         break "lost its session".to_owned();
                     }
                 }

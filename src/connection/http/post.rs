@@ -41,7 +41,7 @@ impl Carrier {
             }
             let refusal = Refusal::read(response).await;
             if !talk.has_lost(&refusal) {
-                return self.refused(&Posted { link, letter, talk: &talk }, &refusal).await;
+                return self.refused(&Posted { link, letter, talk: &talk }, &refusal);
             }
             if renewed {
                 let reason = "it lost its session again as soon as it had a new one; restart the server".to_owned();
@@ -62,7 +62,7 @@ impl Carrier {
         Asked { method: Method::POST, url, headers, body: Some(letter.line.clone()) }
     }
 
-    async fn refused(self: &Arc<Self>, posted: &Posted<'_>, refusal: &Refusal) -> Result<(), Trouble> {
+    fn refused(self: &Arc<Self>, posted: &Posted<'_>, refusal: &Refusal) -> Result<(), Trouble> {
         let (letter, status) = (posted.letter, refusal.status.as_u16());
         let trouble = refusal.trouble(&self.site);
         if status == 401 {
@@ -83,7 +83,7 @@ impl Carrier {
                 Err(trouble)
             }
             (_, Some(_)) if error => {
-                self.hand(posted, refusal.body.clone()).await;
+                self.hand(posted, refusal.body.clone());
                 Ok(())
             }
             // Other credentials may be wanted for this one thing alone.

@@ -92,11 +92,11 @@ impl Carrier {
             let bundle: Vec<&RawValue> = serde_json::from_slice(&body).map_err(|_| strange())?;
             let mut answered = false;
             for message in bundle {
-                answered |= self.hand(posted, message.get().as_bytes().to_vec()).await;
+                answered |= self.hand(posted, message.get().as_bytes().to_vec());
             }
             return if answered { Ok(()) } else { Err(strange()) };
         }
-        if self.hand(posted, body).await { Ok(()) } else { Err(strange()) }
+        if self.hand(posted, body) { Ok(()) } else { Err(strange()) }
     }
 
     /// The body of a response, if it is not too large.
@@ -123,7 +123,7 @@ impl Carrier {
         loop {
             let broken = match stream.next().await {
                 Ok(Some(Event::Whole { data, .. })) => {
-                    if self.hand(posted, data).await {
+                    if self.hand(posted, data) {
                         drain(async { while let Ok(Some(_)) = stream.next().await {} }).await;
                         return Ok(());
                     }
@@ -164,10 +164,10 @@ impl Carrier {
     }
 
     /// Passes on a message that came with what was posted; true when it is the answer.
-    pub(super) async fn hand(&self, posted: &Posted<'_>, line: Vec<u8>) -> bool {
+    pub(super) fn hand(&self, posted: &Posted<'_>, line: Vec<u8>) -> bool {
         let (line, answers) = self.correlated(posted, on_one_line(line));
         let Some(line) = line else { return false };
-        let gone = reader::take(posted.link, line, posted.letter.number).await.is_break();
+        let gone = reader::take(posted.link, line, posted.letter.number).is_break();
         match (answers, posted.letter.number) {
             (Some(answers), _) => answers || gone,
             (None, Some(number)) => !posted.link.waits(number) || gone,

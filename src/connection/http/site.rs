@@ -1,11 +1,15 @@
 //! A server's place: what every request to it carries, and how one is made.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{
     Client, Method, Response, StatusCode, Url,
-    header::{HeaderMap, LOCATION},
+    header::{CONNECTION, HeaderMap, LOCATION},
 };
+use tokio::time::Instant;
 
 use super::{
     flight::Flight,
@@ -31,6 +35,27 @@ pub(crate) struct Site {
     pub(crate) credentials: Option<String>,
     /// What errors must not show.
     pub(crate) secrets: Secrets,
+    pub(crate) wary: Wary,
+}
+
+/// Whether connections are used once only.
+///
+/// Some servers close a connection that they have just said nothing about. A request that meets such a close on its way
+/// is lost, and may not be made again, since nobody knows whether it was read: but those after it need not meet one.
+#[derive(Debug, Default)]
+pub(crate) struct Wary(Mutex<Option<Instant>>);
+
+/// For how long after a request was lost.
+const WARY: Duration = Duration::from_secs(60);
+
+impl Wary {
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| since.elapsed() < WARY)
+    }
 }
 
 /// Runs a program that prints headers.
@@ -152,7 +177,16 @@ impl Site {
         if let Some(body) = &asked.body {
             request = request.body(body.clone());
         }
-        request.send().await.map_err(|error| failed(self, error))
+        if self.wary.is_on() {
+            request = request.header(CONNECTION, "close");
+        }
+        request.send().await.map_err(|error| {
+            let trouble = failed(self, error);
+            if matches!(trouble, Trouble::Lost(_)) {
+                self.wary.begin();
+            }
+            trouble
+        })
     }
 
     /// An error that says what the server does instead of what it must.

@@ -110,7 +110,7 @@ async fn read(link: &Arc<Link>, mut stream: EventStream) -> Marks {
     while let Ok(Some(event)) = stream.next().await {
         match event {
             Event::Whole { data, .. } => {
-                if reader::take(link, on_one_line(data), None).await.is_break() {
+                if reader::take(link, on_one_line(data), None).is_break() {
                     break;
                 }
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{
     Response, StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use tokio::time::timeout;
 
@@ -34,6 +34,9 @@ impl Trouble {
 
 /// What came of a request that had no answer at all.
 pub(super) fn failed(site: &Site, error: reqwest::Error) -> Trouble {
+    if let Some(how) = no_http(&error) {
+        return Trouble::Strange(site.protocol(how));
+    }
     let unsent = error.is_connect() || error.is_builder();
     let late = error.is_timeout();
     let root = root_cause(&error.without_url());
@@ -51,6 +54,17 @@ pub(super) fn failed(site: &Site, error: reqwest::Error) -> Trouble {
     let error = Error::Http { act: act.to_owned(), url: site.place(), reason, delivery };
     let error = site.mask(error);
     if unsent { Trouble::Unreachable(error) } else { Trouble::Lost(error) }
+}
+
+/// Why what was answered is no HTTP, if it is none.
+fn no_http(error: &reqwest::Error) -> Option<String> {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let hyper = causes.into_iter().find_map(|cause| cause.downcast_ref::<hyper::Error>())?;
+    if hyper.is_parse_too_large() {
+        let words = "the headers of its answer have no end, or are far too many; is there an MCP server at this `url`?";
+        return Some(words.to_owned());
+    }
+    hyper.is_parse().then(|| format!("what answers there does not speak HTTP ({hyper}); is its `url` right?"))
 }
 
 /// The connection broke while an answer was being read.
@@ -173,6 +187,12 @@ impl Refusal {
 /// A success that holds what it must not.
 pub(super) fn strange_content(site: &Site, headers: &HeaderMap, (status, body): (StatusCode, &[u8])) -> Trouble {
     let kind = headers.get(CONTENT_TYPE).map(|kind| shown(kind.as_bytes()));
+    if let Some(coding) = headers.get(CONTENT_ENCODING).filter(|_| !body.is_empty()) {
+        let coding = shown(coding.as_bytes());
+        return Trouble::Strange(site.protocol(format!(
+            "its answer is encoded as `{coding}`, which nobody has asked for; look what the server, or a proxy before it, does"
+        )));
+    }
     let said = said(status, body);
     let what = match kind {
         _ if body.is_empty() => return Trouble::Strange(site.protocol(format!("{said}, where an answer must be"))),

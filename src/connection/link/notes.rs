@@ -1,5 +1,9 @@
 //! What is odd about a server, for health.
 
+use std::sync::atomic::Ordering;
+
+use serde_json::value::RawValue;
+
 use super::{Link, lock};
 use crate::source::Source;
 
@@ -8,12 +12,17 @@ use crate::source::Source;
 pub(super) struct Notes {
     noise: u64,
     samples: Vec<String>,
+    /// Answers to what nobody has asked, and the id of the first.
+    strays: u64,
+    stray: String,
     others: Vec<String>,
 }
 
-/// How many lines of noise, and how many other oddities, health shows.
+/// How many lines of noise, and how many other oddities, health shows, and how much of each.
 const SAMPLES: usize = 3;
 const OTHERS: usize = 8;
+const SHOWN: usize = 120;
+const WORDS: usize = 500;
 
 impl Link {
     /// Counts a line that is no JSON-RPC.
@@ -21,16 +30,38 @@ impl Link {
         let mut notes = lock(&self.notes);
         notes.noise += 1;
         if notes.samples.len() < SAMPLES && !line.trim().is_empty() {
-            notes.samples.push(line.chars().take(120).collect());
+            notes.samples.push(self.shown(line, SHOWN));
         }
     }
 
+    /// Counts an answer to what nobody has asked.
+    pub(in crate::connection) fn note_stray(&self, id: Option<&RawValue>) {
+        let mut notes = lock(&self.notes);
+        notes.strays += 1;
+        if notes.strays == 1 {
+            notes.stray = id.map_or("null", RawValue::get).chars().take(SHOWN).collect();
+        }
+    }
+
+    /// Whether a request of ours had that number.
+    pub(in crate::connection) fn has_asked(&self, id: u64) -> bool {
+        id < self.next_id.load(Ordering::Relaxed)
+    }
+
     /// Notes another oddity.
-    pub(crate) fn note(&self, words: String) {
+    pub(crate) fn note(&self, words: impl AsRef<str>) {
+        let words = self.shown(words.as_ref(), WORDS);
         let mut notes = lock(&self.notes);
         if notes.others.len() < OTHERS && !notes.others.contains(&words) {
             notes.others.push(words);
         }
+    }
+
+    /// So many characters of a text, and no secrets. It is masked before it is cut, since half a secret is one too, but
+    /// not whole: what a server says may be very long.
+    fn shown(&self, text: &str, most: usize) -> String {
+        let beginning: String = text.chars().take(8 * most).collect();
+        self.options.secrets.mask(&beginning).chars().take(most).collect()
     }
 
     pub(super) fn problems(&self) -> Vec<String> {
@@ -46,6 +77,14 @@ impl Link {
                 samples.join(", ")
             ));
         }
+        if notes.strays > 0 {
+            let answers = if notes.strays == 1 { "answer" } else { "answers" };
+            problems.push(format!(
+                "{} {answers} to requests that nobody has made, the first to the id {}",
+                notes.strays, notes.stray
+            ));
+        }
+        drop(notes);
         problems.extend(self.tools().problems.iter().cloned());
         problems.extend(self.listings().problems.iter().cloned());
         problems.into_iter().map(|problem| self.options.secrets.mask(&problem).into_owned()).collect()

@@ -12,7 +12,7 @@ use crate::{
         HttpConfig,
         template::{self, Reference},
     },
-    connection::{Helper, Network, Options, Printing, Site, Tail, http_client},
+    connection::{Helper, Network, Options, Printing, Site, Tail, Wary, http_client},
     entry::{Company, Recipe, fill::Filler},
     environment::{self, InheritEnv},
     error::{Error, Result},
@@ -43,7 +43,8 @@ impl Prepared {
         };
         let credentials = credentials(&config.headers);
         let secrets = filler.secrets();
-        let site = Site { url, client, proxy, headers, helper, credentials, secrets };
+        let wary = Wary::default();
+        let site = Site { url, client, proxy, headers, helper, credentials, secrets, wary };
         Ok(Self { site: Arc::new(site), company: recipe.company() })
     }
 

@@ -26,8 +26,10 @@ struct State {
     waiting: VecDeque<Vec<u8>>,
 }
 
-/// So many messages wait for somebody to listen; the oldest go.
+/// So many messages wait for somebody to listen, and so many bytes of them; the oldest go. The last is kept, however
+/// large.
 const WAITING: usize = 64;
+const BYTES: usize = 1 << 20;
 
 impl Listening {
     pub(super) fn new(announcer: Announcer) -> Self {
@@ -45,8 +47,7 @@ impl Listening {
         {
             let mut state = self.state();
             state.waiting.extend(messages);
-            let surplus = state.waiting.len().saturating_sub(WAITING);
-            state.waiting.drain(..surplus);
+            drop_oldest(&mut state.waiting);
         }
         self.changed.send_replace(());
     }
@@ -63,6 +64,17 @@ impl Listening {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Drops of what waits what is too much.
+fn drop_oldest(waiting: &mut VecDeque<Vec<u8>>) {
+    let mut bytes = 0;
+    let fits = waiting.iter().rev().take(WAITING).take_while(|message| {
+        bytes += message.len();
+        bytes <= BYTES
+    });
+    let kept = fits.count().max(1).min(waiting.len());
+    waiting.drain(..waiting.len() - kept);
 }
 
 /// What a listening stream does until its session ends: it tells what there is to tell.
@@ -164,5 +176,24 @@ impl Drop for Told {
     fn drop(&mut self) {
         self.session.listening.state().announcer = self.announcer.take();
         self.session.listening.changed.send_replace(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_in_number_and_in_bytes_but_for_the_last() {
+        let left = |sizes: &[usize]| {
+            let mut waiting = sizes.iter().map(|size| vec![0; *size]).collect();
+            drop_oldest(&mut waiting);
+            waiting.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        assert_eq!(left(&[]), [0; 0]);
+        assert_eq!(left(&[1, 2, 3]), [1, 2, 3]);
+        assert_eq!(left(&[1; 100]), [1; WAITING]);
+        assert_eq!(left(&[5, BYTES / 2, BYTES / 2]), [BYTES / 2, BYTES / 2]);
+        assert_eq!(left(&[5, 2 * BYTES]), [2 * BYTES]);
     }
 }

@@ -99,6 +99,10 @@ pub(crate) enum Reply {
         first: &'static str,
         part: &'static str,
     },
+    /// These bytes, whatever they are; then the connection is closed.
+    Raw(Vec<u8>),
+    /// A whole one; then the connection is closed, of which nothing was said.
+    ThenClosed(Box<Reply>),
     /// The connection is closed instead.
     Cut,
     /// Nothing ever.
@@ -155,6 +159,7 @@ struct Inner {
     /// Requests whose client went before they were answered to the end.
     left: Mutex<Vec<Request>>,
     connections: AtomicUsize,
+    closed: AtomicUsize,
     tasks: TaskTracker,
 }
 
@@ -173,6 +178,7 @@ impl Web {
             seen: Mutex::default(),
             left: Mutex::default(),
             connections: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
         };
         let mut web =
@@ -201,6 +207,11 @@ impl Web {
 
     pub(crate) fn connections(&self) -> usize {
         self.inner.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were closed by either side.
+    pub(crate) fn closed(&self) -> usize {
+        self.inner.closed.load(Ordering::SeqCst)
     }
 
     /// Closes the port and every connection.
@@ -245,6 +256,7 @@ impl Inner {
                     },
                     None => inner.talk(stream).await,
                 };
+                inner.closed.fetch_add(1, Ordering::SeqCst);
             };
             self.tasks.spawn(running.clone().run_until_cancelled_owned(work));
         }
@@ -262,12 +274,20 @@ impl Inner {
                 reply
             };
             let mut byte = [0];
+            let mut is_last = false;
             let reply = tokio::select! {
                 reply = answered => reply,
                 _ = stream.read(&mut byte) => {
                     self.left.lock().unwrap().push(request);
                     return Ok(());
                 }
+            };
+            let reply = match reply {
+                Reply::ThenClosed(reply) => {
+                    is_last = true;
+                    *reply
+                }
+                reply => reply,
             };
             match reply {
                 Reply::Whole { status, headers, body } => {
@@ -306,7 +326,15 @@ impl Inner {
                     self.left.lock().unwrap().push(request);
                     return Ok(());
                 }
-                Reply::Cut | Reply::Later(_) => return Ok(()),
+                Reply::Raw(bytes) => {
+                    // Whoever does not want to read all of it has gone.
+                    let _ = stream.write_all(&bytes).await;
+                    return stream.shutdown().await;
+                }
+                Reply::Cut | Reply::Later(_) | Reply::ThenClosed(_) => return Ok(()),
+            }
+            if is_last {
+                return Ok(());
             }
         }
         Ok(())

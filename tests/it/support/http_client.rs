@@ -73,6 +73,11 @@ impl Daemon {
         self.address
     }
 
+    /// The guard's child that does the work.
+    pub(crate) fn daemon(&self) -> i32 {
+        procs::children(self.child.id().cast_signed())[0]
+    }
+
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }
