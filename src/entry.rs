@@ -21,8 +21,8 @@ use crate::{
         EntryConfig, EntryKind, Unattended,
         template::{self, Reference},
     },
-    connection::Subscribed,
-    error::Result,
+    connection::{Subscribed, Tail},
+    error::{Error, Result},
     name::Namespace,
     secret::looks_secret,
     shell,
@@ -56,6 +56,26 @@ pub(crate) struct Recipe {
     pub(crate) subscribed: Subscribed,
     /// What happens to its questions when nobody is there to be asked.
     pub(crate) unattended: Unattended,
+    /// What its server says on stderr.
+    pub(crate) said: Said,
+}
+
+/// What the server of an entry that was started last said on stderr, while it runs and afterwards. Cheap to clone: all
+/// clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said(Arc<RwLock<Option<Tail>>>);
+
+impl Said {
+    /// From now on it is about another server.
+    fn by(&self, tail: &Tail) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(tail.clone());
+    }
+
+    /// The last lines, if there are any.
+    pub(crate) fn last_lines(&self) -> Option<String> {
+        let tail = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        tail.map(|tail| tail.last_lines()).filter(|lines| !lines.is_empty())
+    }
 }
 
 /// What a connection has to do with beside its server.
@@ -64,6 +84,7 @@ struct Company {
     notices: Notices,
     subscribed: Subscribed,
     unattended: Unattended,
+    said: Said,
 }
 
 /// Names of variables that entries of a Computer take secrets from. Cheap to clone: all clones are one.
@@ -116,6 +137,7 @@ impl Recipe {
             notices: self.notices.clone(),
             subscribed: self.subscribed.clone(),
             unattended: self.unattended,
+            said: self.said.clone(),
         }
     }
 
@@ -161,7 +183,7 @@ impl Unit for Entry {
     type Live = Running;
 
     async fn start(&mut self, cancel: CancellationToken) -> Result<Running> {
-        cancel.run_until_cancelled(self.take_recipe()).await.ok_or(crate::Error::Cancelled)?;
+        cancel.run_until_cancelled(self.take_recipe()).await.ok_or(Error::Cancelled)?;
         match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
                 stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)
@@ -171,9 +193,16 @@ impl Unit for Entry {
             }
             EntryKind::Shell(config) => {
                 let filled = async { fill::Filler::new(&self.recipe).await.shell(config).await };
-                let filled = cancel.run_until_cancelled(filled).await.ok_or(crate::Error::Cancelled)??;
+                let filled = cancel.run_until_cancelled(filled).await.ok_or(Error::Cancelled)??;
                 shell::Shell::start(filled).map(Running::Shell)
             }
+        }
+    }
+
+    async fn is_mended(&mut self, error: &Error) -> Option<bool> {
+        match (&self.recipe.config.kind, error) {
+            (EntryKind::Stdio(config), Error::CommandNotFound { .. }) => stdio::finds(&self.recipe, config).await,
+            _ => None,
         }
     }
 }

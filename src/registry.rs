@@ -74,7 +74,7 @@ impl Registry {
         let listings: Vec<(&Namespace, Arc<Listings>)> = members
             .iter()
             .map(|member| {
-                (&member.namespace, face(&member.handle.status()).map(|face| face.listings()).unwrap_or_default())
+                (&member.namespace, member.handle.status().shown().map(|face| face.listings()).unwrap_or_default())
             })
             .collect();
         Self {
@@ -115,16 +115,7 @@ impl Registry {
 
 /// The tools that an entry shows.
 fn tools(status: &Status<Face>) -> Arc<ToolList> {
-    face(status).map(|face| face.tools()).unwrap_or_default()
-}
-
-/// What an entry shows: while it is being brought back, what it had.
-pub(crate) fn face(status: &Status<Face>) -> Option<&Face> {
-    match &status.state {
-        State::Ready(face) => Some(face),
-        State::Starting { .. } | State::Waiting { .. } => status.last_face.as_ref(),
-        State::Idle | State::Failed(_) | State::Stopped | State::Held(_) => None,
-    }
+    status.shown().map(|face| face.tools()).unwrap_or_default()
 }
 
 fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {

@@ -297,8 +297,6 @@ pub(crate) struct About {
     pub(crate) protocol: Option<String>,
     /// The command line as it was resolved.
     pub(crate) command: Option<String>,
-    /// The last lines of its stderr.
-    pub(crate) last_stderr: Option<String>,
     /// What is odd about it: noise on stdout, messages skipped.
     pub(crate) problems: Vec<String>,
 }

@@ -27,6 +27,9 @@ pub(crate) trait Unit: Send + 'static {
 
     /// Starts it. When `cancel` is cancelled it gives up at once, and leaves nothing behind when it returns.
     fn start(&mut self, cancel: CancellationToken) -> impl Future<Output = Result<Self::Live>> + Send;
+
+    /// Whether what kept it from starting does so no longer; nothing when only a start can tell. Cancel safe.
+    fn is_mended(&mut self, error: &crate::Error) -> impl Future<Output = Option<bool>> + Send;
 }
 
 /// One started instance; the supervisor's task is its only owner.
@@ -108,10 +111,9 @@ pub(crate) fn supervise<U: Unit>(
         Begin::Held(reason) => State::Held(reason),
     }));
     let end = End::new();
-    let run = run::run(
-        run::Supervisor { unit, policy, commands: Mailbox::new(commands), publisher, end: end.clone(), renewed: false },
-        begin,
-    );
+    let commands = Mailbox::new(commands);
+    let (renewed, begun) = (false, false);
+    let run = run::run(run::Supervisor { unit, policy, commands, publisher, end: end.clone(), renewed, begun }, begin);
     (Handle { mailbox, status, end }, run)
 }
 

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cargo bench --bench host             the library, in this process
+//! cargo bench --bench host -- back     how soon the tools of a server that died are back, alone
 //! cargo bench --bench host -- front    the program, from outside
 //! cargo bench --bench host -- http     the program over HTTP
 //! cargo bench --bench host -- shell    the shell alone
@@ -15,6 +16,7 @@
 //! thread. `COMPUTER` is another build of the program to measure, `MCPBENCH` an outside client to measure it with too, and
 //! `MCP_HUB` the script of another host to measure beside it.
 
+mod back;
 mod bare;
 mod calls;
 mod flood;
@@ -66,6 +68,8 @@ fn main() -> io::Result<()> {
         flood::measure(plan)
     } else if is_given("calls") {
         calls::measure(plan)
+    } else if is_given("back") {
+        back::measure(plan)
     } else if is_given("one-cold-start") {
         start::cold(plan)
     } else if is_given("one-idle-machine") {
@@ -75,6 +79,7 @@ fn main() -> io::Result<()> {
     } else if is_given("--bench") {
         placed("calls", plan)?;
         start::measure(plan)?;
+        back::measure(plan)?;
         idle::measure(plan)?;
         shell::measure(plan)
     } else {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     config::{ComputerConfig, EntryConfig, ToolFilter, Unattended},
     connection::Subscribed,
-    entry::{Basis, Recipe, Withheld},
+    entry::{Basis, Recipe, Said, Withheld},
     environment,
     name::Namespace,
     registry::{Member, Registry, Rules},
@@ -140,6 +140,7 @@ impl Board {
             notices: self.notices.clone(),
             subscribed,
             unattended: ground.unattended,
+            said: Said::default(),
             namespace: namespace.clone(),
             workspace: ground.workspace.clone(),
             may_run_commands: ground.may_run_commands,
@@ -183,6 +184,11 @@ impl Board {
     /// What drives an entry, while the Computer runs.
     pub(crate) fn handle(&self, namespace: &str) -> Option<Handle<Face>> {
         self.slot(namespace, |slot| slot.live.as_ref().map(|live| live.handle.clone())).flatten()
+    }
+
+    /// Whether an entry is there that nobody drives.
+    pub(super) fn is_at_rest(&self, namespace: &Namespace) -> bool {
+        self.slot(namespace.as_str(), |slot| slot.live.is_none()).unwrap_or(false)
     }
 
     /// The recipe of an entry.
@@ -315,7 +321,8 @@ impl Slot {
     /// Goes by another recipe from the next start on, and is shown by it at once.
     pub(super) fn follow(&mut self, recipe: Recipe) {
         // What clients want to hear of it they want to hear of its successor.
-        let recipe = Arc::new(Recipe { subscribed: self.recipe.subscribed.clone(), ..recipe });
+        let (subscribed, said) = (self.recipe.subscribed.clone(), self.recipe.said.clone());
+        let recipe = Arc::new(Recipe { subscribed, said, ..recipe });
         self.filter = Arc::new(recipe.config.tools.clone());
         self.deferred = recipe.config.deferred;
         self.basis.replace(recipe.clone());

@@ -23,7 +23,7 @@ use crate::{
     name::Namespace,
     process,
     source::Face,
-    supervisor::{self, Begin, GRACE, Handle, Reason, Status},
+    supervisor::{self, Begin, GRACE, Handle, Reason, State, Status},
 };
 
 impl Computer {
@@ -254,9 +254,9 @@ impl Computer {
             reason: Some(reason.to_owned()),
         };
         if recipe.config.disabled {
-            return Err(not_ready("disabled", "the configuration switches it off"));
+            return Err(not_ready("disabled", health::DISABLED));
         }
-        self.inner.board.handle(namespace).ok_or_else(|| not_ready("idle", "the Computer has not been started"))
+        self.inner.board.handle(namespace).ok_or_else(|| not_ready("idle", health::NOT_STARTED))
     }
 
     fn known(&self, namespace: &str) -> Result<Arc<Recipe>> {
@@ -303,31 +303,37 @@ impl Computer {
     }
 }
 
-/// Tells of each change of an entry's state.
+/// Tells of each change of an entry's state, and says it in the log.
 async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
     let mut watch = handle.watch();
     // Its own handle must not keep the supervisor's mailbox open.
     drop(handle);
     let mut last = "";
     while watch.changed().await.is_ok() {
-        let event = {
+        let (state, tools, error, is_over) = {
             let status = watch.borrow_and_update();
-            let state = health::state_name(&status.state);
-            let event = Event::StateChanged {
-                namespace: namespace.to_string(),
-                state,
-                tools: status.ready().map(|face| face.tools().tools.len()),
-                error: status.error().map(ToString::to_string),
-            };
-            (state != last).then(|| {
-                last = state;
-                event
-            })
+            let tools = status.ready().map(|face| face.tools().tools.len());
+            let is_over = matches!(status.state, State::Idle);
+            (health::state_name(&status.state), tools, health::reason(&status), is_over)
         };
-        if let Some(event) = event {
-            board.tell(event);
+        // What is off the board, or has a successor there, was removed: that is told by whoever removed it.
+        if state != last && (!is_over || board.is_at_rest(&namespace)) {
+            say(state, error.as_deref());
+            board.tell(Event::StateChanged { namespace: namespace.to_string(), state, tools, error });
         }
+        last = state;
         board.mark_dirty();
+    }
+}
+
+/// A line in the log, in the words that health has.
+fn say(state: &str, error: Option<&str>) {
+    // On one line: what a server said last must not pass for a record of its own.
+    let error = error.map(|error| error.replace('\n', " | "));
+    let error = error.as_deref();
+    match state {
+        "waiting" | "failed" | "needsAuth" | "needsInput" => tracing::warn!(state, error, "an entry is down"),
+        _ => tracing::info!(state, error, "an entry is in another state"),
     }
 }
 

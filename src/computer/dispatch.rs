@@ -1,9 +1,12 @@
 //! From a name to a call on its way.
 
+#[cfg(test)]
+mod tests;
+
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::{Value, value::RawValue};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::{board::Board, health, status_tool};
 use crate::{
@@ -116,14 +119,14 @@ fn unlisted(
         return Box::pin(async { Err(unknown) });
     };
     let Some(handle) = board.handle(namespace.as_str()) else {
-        let reason = Some("the Computer has not been started".to_owned());
+        let reason = Some(health::NOT_STARTED.to_owned());
         return Box::pin(async move {
             Err(Error::NotReady { namespace: namespace.to_string(), state: "idle".to_owned(), reason })
         });
     };
     let (board, name, kept) = (board.clone(), name.to_owned(), params.call("").keep());
     Box::pin(async move {
-        ready(&handle, namespace.as_str(), &context).await?;
+        ready(&handle, namespace.as_str(), &context, Instant::now() + PATIENCE).await?;
         // Its tools are known now; the publisher may not have had its turn.
         board.publish();
         let registry = board.registry();
@@ -138,15 +141,15 @@ fn unlisted(
     })
 }
 
-/// An entry when it is up; it is waited for.
-async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext) -> Result<Face> {
+/// An entry when it is up; it is waited for until then.
+async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext, until: Instant) -> Result<Face> {
     let mut watch = handle.watch();
     let up = watch.wait_for(|status| status.ready().is_some_and(|face| face.is_open()) || status.is_settled_down());
     let cancel = context.cancel.clone().unwrap_or_default();
-    let Some(up) = cancel.run_until_cancelled(timeout(PATIENCE, up)).await else { return Err(Error::Cancelled) };
+    let Some(up) = cancel.run_until_cancelled(timeout_at(until, up)).await else { return Err(Error::Cancelled) };
     match up {
         Ok(Ok(status)) => status.ready().cloned().ok_or_else(|| not_ready(namespace, &status)),
-        Ok(Err(_)) => Err(Error::NotReady { namespace: namespace.to_owned(), state: "removed".into(), reason: None }),
+        Ok(Err(_)) => Err(gone(namespace)),
         Err(_) => Err(not_ready(namespace, &handle.status())),
     }
 }
@@ -181,8 +184,10 @@ impl Way {
 
     /// Sends to whoever is up next. One that goes before it has taken the request is none.
     async fn send_to_next(&self, call: &KeptCall, context: &CallContext) -> Result<Waiting<Answer>> {
+        // In all: one that comes and goes keeps nobody waiting for ever.
+        let until = Instant::now() + PATIENCE;
         loop {
-            let face = ready(&self.handle, &self.namespace, context).await?;
+            let face = ready(&self.handle, &self.namespace, context, until).await?;
             if let Some(sent) = call.with(&[], |call| face.call(call, context.clone())) {
                 return Ok(sent);
             }
@@ -191,9 +196,14 @@ impl Way {
 }
 
 fn not_ready(namespace: &str, status: &Status<Face>) -> Error {
-    let state = health::state_name(&status.state);
-    let reason = health::reason(status).filter(|reason| reason != state);
-    Error::NotReady { namespace: namespace.to_owned(), state: state.to_owned(), reason }
+    let state = health::state_name(&status.state).to_owned();
+    Error::NotReady { namespace: namespace.to_owned(), state, reason: health::reason(status) }
+}
+
+/// What is said of an entry that nobody drives any more.
+pub(super) fn gone(namespace: &str) -> Error {
+    let reason = Some("it was removed, or its Computer was stopped".to_owned());
+    Error::NotReady { namespace: namespace.to_owned(), state: "gone".to_owned(), reason }
 }
 
 fn kind(json: &str) -> Cow<'_, str> {

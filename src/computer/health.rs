@@ -19,7 +19,6 @@ use super::{Computer, board::Board};
 use crate::{
     config::EntryKind,
     process::{self, Usage, guard},
-    registry::Registry,
     source::Face,
     supervisor::{Handle, Reason, State, Status},
 };
@@ -67,7 +66,8 @@ pub struct EntryHealth {
     /// How long it has been up, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
-    /// How often it was brought back or restarted.
+    /// How often it was started again, after the first time: brought back or restarted. One that is added anew begins
+    /// at 0.
     pub restarts: u32,
     /// How many starts in a row have failed, or which one is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +84,7 @@ pub struct EntryHealth {
     /// What went wrong last, even if it is up again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
-    /// The last lines of its stderr.
+    /// The last lines on stderr of the server that was started last, whether it runs or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_stderr: Option<String>,
     /// What the server says of itself.
@@ -242,8 +242,8 @@ async fn probe(face: Option<Face>) -> Option<String> {
 
 /// How an entry is, without asking it.
 pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
-    let handle = board.handle(name);
-    let kind = board.recipe(name).map_or("stdio", |recipe| match &recipe.config.kind {
+    let (recipe, handle) = (board.recipe(name), board.handle(name));
+    let kind = recipe.as_ref().map_or("stdio", |recipe| match &recipe.config.kind {
         EntryKind::Stdio(_) => "stdio",
         EntryKind::Http(_) => "http",
         EntryKind::Shell(_) => "shell",
@@ -251,10 +251,10 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
     let registry = board.registry();
     let mut health = EntryHealth {
         name: name.to_owned(),
-        display_name: board.recipe(name).and_then(|recipe| recipe.config.display_name.clone()),
+        display_name: recipe.as_ref().and_then(|recipe| recipe.config.display_name.clone()),
         healthy: false,
-        error: Some("the Computer has not been started".to_owned()),
-        state: "idle",
+        error: Some(NOT_STARTED.to_owned()),
+        state: state_name(&State::Idle),
         kind,
         tools: registry.own().listed().iter().filter(|listed| listed.route.namespace.as_str() == name).count(),
         pid: None,
@@ -265,20 +265,16 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
         rss_bytes: None,
         cpu_percent: None,
         last_error: None,
-        last_stderr: None,
+        last_stderr: recipe.as_ref().and_then(|recipe| recipe.said.last_lines()),
         server_info: None,
         protocol: None,
         command: None,
-        problems: problems(&registry, board, name),
+        problems: recipe.map(|recipe| registry.own().problems(&recipe.namespace).to_vec()).unwrap_or_default(),
     };
     if let Some(handle) = handle {
         fill(&mut health, &handle);
     }
     health
-}
-
-fn problems(registry: &Registry, board: &Board, name: &str) -> Vec<String> {
-    board.recipe(name).map(|recipe| registry.own().problems(&recipe.namespace).to_vec()).unwrap_or_default()
 }
 
 fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
@@ -301,7 +297,6 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
     if let Some(face) = up.or(status.last_face.as_ref()) {
         let about = face.about();
         health.pid = about.pid.filter(|_| up.is_some());
-        health.last_stderr = about.last_stderr;
         health.server_info = about.server_info;
         health.protocol = about.protocol;
         health.command = about.command;
@@ -349,21 +344,24 @@ pub(super) fn state_name(state: &State<Face>) -> &'static str {
     }
 }
 
-/// What keeps an entry from being up.
+/// What keeps an entry from being up, in the words that everybody gets to see: health, the status tool, events, the log.
 pub(super) fn reason(status: &Status<Face>) -> Option<String> {
-    match &status.state {
-        State::Ready(_) => None,
-        State::Idle => Some("not started yet".to_owned()),
-        State::Starting { .. } => Some(status.error().map_or_else(|| "starting".to_owned(), ToString::to_string)),
-        State::Waiting { error, .. } | State::Failed(error) => Some(error.to_string()),
-        State::Stopped => Some("Stopped - connect via restart_entry()".to_owned()),
-        State::Held(Reason::Deferred) => Some("Deferred - connect via restart_entry()".to_owned()),
-        State::Held(Reason::Disabled) => Some("Disabled by the configuration".to_owned()),
-        State::Held(Reason::NeedsAuth | Reason::NeedsInput) => {
-            Some(status.error().map_or_else(|| state_name(&status.state).to_owned(), ToString::to_string))
-        }
-    }
+    let words = match &status.state {
+        State::Ready(_) => return None,
+        State::Idle => NOT_STARTED,
+        State::Stopped => "Stopped - connect via restart_entry()",
+        State::Held(Reason::Deferred) => "Deferred - connect via restart_entry()",
+        State::Held(Reason::Disabled) => DISABLED,
+        State::Starting { .. } => "It is being started",
+        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth | Reason::NeedsInput) => "",
+    };
+    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
 }
+
+/// Why an entry is idle.
+pub(super) const NOT_STARTED: &str = "the Computer has not been started";
+/// Why an entry is disabled.
+pub(super) const DISABLED: &str = "Disabled by the configuration";
 
 /// Work that is done once for all who want it at the same time.
 pub(super) struct Once<T: Clone>(Mutex<Option<WeakShared<BoxFuture<'static, T>>>>);

@@ -18,7 +18,6 @@ use crate::{
     error::{Error, Result},
     name::Namespace,
     raw::RawObject,
-    registry,
     source::{Answer, Call, CallContext, Face, Waiting},
     supervisor::Handle,
 };
@@ -44,7 +43,7 @@ impl Way {
     /// Whether the entry is up and has declared that capability.
     fn offers(&self, capability: &str) -> bool {
         let status = self.handle.status();
-        let capabilities = registry::face(&status).and_then(|face| face.capabilities());
+        let capabilities = status.shown().and_then(|face| face.capabilities());
         let object = capabilities.as_deref().and_then(RawObject::parse);
         object.is_some_and(|object| object.get(capability).is_some())
     }
@@ -76,7 +75,9 @@ impl Board {
 
     /// Somebody wants to hear of a resource. The first is told to the entry; only what the entry refuses fails.
     pub(crate) async fn subscribe(&self, way: &Way) -> Result<()> {
-        let Some(recipe) = self.recipe(way.namespace.as_str()) else { return Err(gone(&way.namespace)) };
+        let Some(recipe) = self.recipe(way.namespace.as_str()) else {
+            return Err(dispatch::gone(way.namespace.as_str()));
+        };
         // One after the other: a second must not count on what the first has only asked for.
         let _turn = recipe.subscribed.turn().await;
         let wish = recipe.subscribed.add(&way.own);
@@ -121,10 +122,6 @@ async fn about_uri(way: &Way, method: &str) -> Result<()> {
         way.send(Call { rest: &[("uri", &uri)], ..Call::of(method) }, (Repeatable(true), CallContext::default()))
     };
     sent.await.map(drop)
-}
-
-fn gone(namespace: &Namespace) -> Error {
-    Error::NotReady { namespace: namespace.to_string(), state: "removed".to_owned(), reason: None }
 }
 
 /// The levels of log messages, the chattiest first.

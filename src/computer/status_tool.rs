@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{board::Board, health};
+use super::{board::Board, dispatch, health};
 use crate::{
     error::Error,
     name,
@@ -29,7 +29,7 @@ pub(super) fn call(board: Arc<Board>, namespace: String, arguments: Option<&RawV
             None => Arguments::default(),
         };
         let (Some(recipe), Some(handle)) = (board.recipe(&namespace), board.handle(&namespace)) else {
-            return Err(Error::NotReady { namespace, state: "removed".to_owned(), reason: None });
+            return Err(dispatch::gone(&namespace));
         };
         if connect {
             if !recipe.config.agent_control {

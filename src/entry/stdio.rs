@@ -11,7 +11,10 @@ use super::{
     fill::Filler,
 };
 use crate::{
-    config::StdioConfig,
+    config::{
+        StdioConfig,
+        template::{self, Reference},
+    },
     connection::{Happening, Lifecycle, Link, Options, Session, Tail},
     environment,
     error::{Error, Result},
@@ -71,6 +74,16 @@ impl CommandLine {
 pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<CommandLine> {
     let Prepared { resolved, args, secrets, .. } = Prepared::new(recipe, config).await?;
     Ok(CommandLine { resolved, args, secrets })
+}
+
+/// Whether its command is found now; nothing when a program would have to be run to know.
+pub(super) async fn finds(recipe: &Recipe, config: &StdioConfig) -> Option<bool> {
+    let texts = recipe.config.kind.texts();
+    let mut references = texts.into_iter().flat_map(template::references);
+    if references.any(|reference| matches!(reference, Reference::Command(_))) {
+        return None;
+    }
+    Some(!matches!(Prepared::new(recipe, config).await, Err(Error::CommandNotFound { .. })))
 }
 
 /// A recipe with everything filled in.
@@ -176,6 +189,7 @@ async fn attempt(
     let mut watch = process.watch();
     let mut session = Session::open(pipes, prepared.options(config));
     let link = session.link().clone();
+    prepared.company.said.by(link.tail());
     link.describe(|about| {
         about.pid = Some(process.pid());
         about.command = Some(line);
@@ -283,5 +297,57 @@ impl Server {
     pub(super) async fn stop(self, grace: Grace) {
         let stopped = Error::Ended { how: "was stopped".to_owned(), stderr: String::new() };
         tokio::join!(self.session.close(stopped), self.process.end(grace));
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+
+    use super::*;
+    use crate::{
+        config::{EntryConfig, Unattended},
+        connection::Subscribed,
+        entry::{Said, Withheld},
+    };
+
+    /// An entry whose command is looked for in that directory alone.
+    fn recipe(directory: &Path, args: &[&str]) -> (Recipe, StdioConfig) {
+        let path = directory.to_str().unwrap();
+        let config = StdioConfig::new("late-program", args.iter().copied()).env("PATH", path);
+        let recipe = Recipe {
+            namespace: "late".parse().unwrap(),
+            config: EntryConfig::from(config.clone()),
+            workspace: directory.to_owned(),
+            may_run_commands: true,
+            withheld: Withheld::default(),
+            notices: crate::source::Notices::default(),
+            subscribed: Subscribed::default(),
+            unattended: Unattended::default(),
+            said: Said::default(),
+        };
+        (recipe, config)
+    }
+
+    #[tokio::test]
+    async fn a_command_that_was_missing_is_seen_when_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (recipe, config) = recipe(dir.path(), &[]);
+        assert_eq!(finds(&recipe, &config).await, Some(false));
+        let program = dir.path().join("late-program");
+        fs::write(&program, "#!/bin/sh\n").unwrap();
+        assert_eq!(finds(&recipe, &config).await, Some(false), "it is not executable yet");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(finds(&recipe, &config).await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn no_program_is_run_to_look_for_another_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mark = dir.path().join("mark");
+        let (recipe, config) = recipe(dir.path(), &[&format!("${{cmd:touch {}}}", mark.display())]);
+        assert_eq!(finds(&recipe, &config).await, None);
+        assert!(!mark.exists());
     }
 }

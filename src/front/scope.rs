@@ -331,7 +331,7 @@ impl Scope {
     fn face_of(&self, namespace: &Namespace) -> Option<Face> {
         let handle = self.computer.board().handle(namespace.as_str())?;
         let status = handle.status();
-        registry::face(&status).cloned()
+        status.shown().cloned()
     }
 }
 

@@ -24,9 +24,19 @@ pub(crate) enum Next {
     Held(Reason),
 }
 
+/// What one that is up shows while it is being ended for it.
+impl<F> From<Next> for State<F> {
+    fn from(next: Next) -> Self {
+        match next {
+            Next::Again | Next::Up => Self::Starting { attempt: 1 },
+            Next::Held(reason) => Self::Held(reason),
+        }
+    }
+}
+
 impl<U: Unit> Supervisor<U> {
     /// Goes by the new recipe. What was there has ended.
-    pub(super) fn renew(&mut self, renewal: Renewal, done: Vec<Done>) -> Step<U::Live> {
+    pub(super) async fn renew(&mut self, renewal: Renewal, done: Vec<Done>) -> Step<U::Live> {
         self.policy = renewal.policy;
         let (stopped, wanted) = {
             let status = self.publisher.borrow();
@@ -38,7 +48,8 @@ impl<U: Unit> Supervisor<U> {
             Next::Held(_) => false,
         };
         if starts {
-            self.count_restart();
+            // What kept the older recipe from being up says nothing of this one.
+            self.publisher.send_modify(|status| status.is_failing = false);
             // What it showed is shown until it is known whether the new one comes up.
             self.renewed = true;
             return Step::Start { failures: 0, done };
@@ -46,8 +57,7 @@ impl<U: Unit> Supervisor<U> {
         if let Next::Held(reason) = renewal.next
             && (!stopped || reason == Reason::Disabled)
         {
-            self.forget_face();
-            self.show(State::Held(reason));
+            self.show(State::Held(reason)).await;
         }
         answer(done);
         Step::Rest { until: None, failures: 0 }

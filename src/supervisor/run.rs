@@ -5,7 +5,8 @@ use std::{any::Any, future::Future, panic::AssertUnwindSafe, pin::pin, time::Dur
 use futures_util::FutureExt;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    task::yield_now,
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub(super) struct Supervisor<U: Unit> {
     pub(super) end: End,
     /// Whether what it showed last was made by an older recipe.
     pub(super) renewed: bool,
+    /// Whether it was ever started.
+    pub(super) begun: bool,
 }
 
 /// What was asked for during a start and is to be done after it.
@@ -78,32 +81,34 @@ pub(super) async fn run<U: Unit>(mut supervisor: Supervisor<U>, begin: Begin) {
         step = match step {
             Step::Start { failures, done } => supervisor.start(failures, done).await,
             Step::Live { live, failures } => supervisor.live(live, failures).await,
-            Step::Renew { renewal, done } => supervisor.renew(renewal, done),
+            Step::Renew { renewal, done } => supervisor.renew(renewal, done).await,
             Step::Rest { until, failures } => supervisor.rest(until, failures).await,
             Step::Leave => break,
         };
     }
-    supervisor.show(State::Stopped);
+    supervisor.show(State::Idle).await;
 }
 
 impl<U: Unit> Supervisor<U> {
     async fn start(&mut self, failures: u32, mut done: Vec<Done>) -> Step<U::Live> {
-        self.show(State::Starting { attempt: failures + 1 });
+        let again = u32::from(std::mem::replace(&mut self.begun, true));
+        self.publisher.send_modify(|status| status.restarts += again);
+        self.show(State::Starting { attempt: failures + 1 }).await;
         let mut asked = Asked::default();
         let step = match self.attempt(&mut done, &mut asked).await {
             Started::Up(live) => {
                 self.renewed = false;
-                self.show(State::Ready(live.face()));
+                self.show(State::Ready(live.face())).await;
                 Step::Live { live, failures }
             }
             Started::Down(error) => {
                 if std::mem::take(&mut self.renewed) {
-                    self.forget_face();
+                    self.publisher.send_modify(Status::forget);
                 }
-                self.fail(error, failures + 1)
+                self.fail(error, failures + 1).await
             }
             Started::Stopped(stopped) => {
-                self.show_stopped();
+                self.show(State::Stopped).await;
                 answer(stopped);
                 Step::Rest { until: None, failures: 0 }
             }
@@ -125,9 +130,8 @@ impl<U: Unit> Supervisor<U> {
         }
         // However many asked for a restart while this one ran: one more serves them all.
         if let Step::Live { live, .. } = step {
-            self.stop_live(live).await;
+            self.stop_live(live, State::Starting { attempt: 1 }).await;
         }
-        self.count_restart();
         Step::Start { failures: 0, done: queued }
     }
 
@@ -187,25 +191,24 @@ impl<U: Unit> Supervisor<U> {
             tokio::select! {
                 biased;
                 () = self.end.token.cancelled() => {
+                    self.show(State::Idle).await;
                     live.stop(Grace::of(self.end.grace())).await;
                     return Step::Leave;
                 }
                 command = self.commands.recv() => match command {
                     Some(Command::Restart(done)) => {
                         let done = self.commands.join(done);
-                        self.stop_live(live).await;
-                        self.count_restart();
+                        self.stop_live(live, State::Starting { attempt: 1 }).await;
                         return Step::Start { failures: 0, done };
                     }
                     Some(Command::Ensure(done)) => answer(vec![done]),
                     Some(Command::Stop(done)) => {
-                        self.stop_live(live).await;
-                        self.show_stopped();
+                        self.stop_live(live, State::Stopped).await;
                         answer(vec![done]);
                         return Step::Rest { until: None, failures: 0 };
                     }
                     Some(Command::Renew(renewal, done)) => {
-                        self.stop_live(live).await;
+                        self.stop_live(live, renewal.next.into()).await;
                         return Step::Renew { renewal, done: vec![done] };
                     }
                     None => self.end.token.cancel(),
@@ -213,7 +216,7 @@ impl<U: Unit> Supervisor<U> {
                 event = watched(live.next()) => match event {
                     Event::Changed => self.publisher.send_modify(|_| {}),
                     Event::Ended(error) => {
-                        let step = self.fail(error, failures + 1);
+                        let step = self.fail(error, failures + 1).await;
                         // Members of the tree may still run when the leader has died.
                         live.stop(Grace::of(Duration::ZERO)).await;
                         return step;
@@ -225,52 +228,46 @@ impl<U: Unit> Supervisor<U> {
     }
 
     async fn rest(&mut self, until: Option<Instant>, failures: u32) -> Step<U::Live> {
-        let timer = async {
-            match until {
-                Some(time) => sleep_until(time).await,
-                None => std::future::pending().await,
-            }
-        };
-        let mut timer = pin!(timer);
-        loop {
+        let command = {
+            let Self { unit, policy, commands, publisher, end, .. } = self;
+            let kept_by = match &publisher.borrow().state {
+                State::Failed(error) if error.is_permanent() && policy.restart => Some(error.clone()),
+                _ => None,
+            };
             tokio::select! {
                 biased;
-                () = self.end.token.cancelled() => return Step::Leave,
-                command = self.commands.recv() => match command {
-                    Some(Command::Restart(done)) => {
-                        let done = self.commands.join(done);
-                        self.count_restart();
-                        return Step::Start { failures: 0, done };
-                    }
-                    Some(Command::Ensure(done)) if self.publisher.borrow().is_wanted() => {
-                        self.count_restart();
-                        return Step::Start { failures, done: vec![done] };
-                    }
-                    Some(Command::Ensure(done)) => answer(vec![done]),
-                    Some(Command::Stop(done)) => {
-                        self.show_stopped();
-                        answer(vec![done]);
-                        return Step::Rest { until: None, failures: 0 };
-                    }
-                    Some(Command::Renew(renewal, done)) => return Step::Renew { renewal, done: vec![done] },
-                    None => return Step::Leave,
-                },
-                () = &mut timer => {
-                    self.count_restart();
-                    return Step::Start { failures, done: Vec::new() };
-                }
+                () = end.token.cancelled() => return Step::Leave,
+                command = commands.recv() => command,
+                () = due(unit, until, policy, kept_by) => return Step::Start { failures, done: Vec::new() },
             }
+        };
+        match command {
+            Some(Command::Restart(done)) => Step::Start { failures: 0, done: self.commands.join(done) },
+            Some(Command::Ensure(done)) if self.publisher.borrow().is_wanted() => {
+                Step::Start { failures, done: vec![done] }
+            }
+            Some(Command::Ensure(done)) => {
+                answer(vec![done]);
+                Step::Rest { until, failures }
+            }
+            Some(Command::Stop(done)) => {
+                self.show(State::Stopped).await;
+                answer(vec![done]);
+                Step::Rest { until: None, failures: 0 }
+            }
+            Some(Command::Renew(renewal, done)) => Step::Renew { renewal, done: vec![done] },
+            None => Step::Leave,
         }
     }
 
     /// Decides what follows a failure.
-    fn fail(&mut self, error: Error, failures: u32) -> Step<U::Live> {
-        // On one line: what a server said last must not pass for a record of its own.
-        let error_line = error.to_string().replace('\n', " | ");
-        tracing::warn!(failures, error = error_line, "an entry is down");
-        self.publisher.send_modify(|status| status.last_error = Some(error.clone()));
+    async fn fail(&mut self, error: Error, failures: u32) -> Step<U::Live> {
+        self.publisher.send_modify(|status| {
+            status.last_error = Some(error.clone());
+            status.is_failing = true;
+        });
         if !self.policy.restart {
-            self.show(State::Failed(error));
+            self.show(State::Failed(error)).await;
             return Step::Rest { until: None, failures };
         }
         let held = match &error {
@@ -280,58 +277,43 @@ impl<U: Unit> Supervisor<U> {
         };
         if let Some(reason) = held {
             // What it needs may come to be there without anybody telling us: a file, a token that a helper prints.
-            self.show(State::Held(reason));
+            self.show(State::Held(reason)).await;
             return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures: 0 };
         }
         if error.is_permanent() || (self.policy.gives_up && failures >= self.policy.tries) {
-            self.show(State::Failed(error));
+            self.show(State::Failed(error)).await;
             return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures };
         }
         let retry_at = Instant::now() + self.policy.delay(failures);
-        self.show(State::Waiting { attempt: failures, retry_at, error });
+        self.show(State::Waiting { attempt: failures, retry_at, error }).await;
         Step::Rest { until: Some(retry_at), failures }
     }
 
-    async fn stop_live(&mut self, live: U::Live) {
-        let face = live.face();
-        // Its face is no longer offered before it ends, so that no call goes to what is about to leave.
-        self.publisher.send_modify(|status| {
-            status.state = State::Starting { attempt: 1 };
-            status.last_face = Some(face);
-        });
+    /// Ends it, and shows at once what is to become of it, so that no call goes to what is about to leave.
+    async fn stop_live(&mut self, live: U::Live, next: State<FaceOf<U>>) {
+        self.show(next).await;
         self.end.stop(live, GRACE).await;
     }
 
-    fn show_stopped(&mut self) {
-        self.forget_face();
-        self.show(State::Stopped);
+    /// Passes into a state, and lets whoever follows see it before there is another one.
+    pub(super) async fn show(&mut self, state: State<FaceOf<U>>) {
+        self.publisher.send_modify(|status| status.pass_into(state));
+        yield_now().await;
     }
+}
 
-    /// What it showed counts for nothing any more.
-    pub(super) fn forget_face(&mut self) {
-        self.publisher.send_modify(|status| {
-            status.was_up = false;
-            status.last_face = None;
-        });
-    }
-
-    pub(super) fn show(&mut self, state: State<FaceOf<U>>) {
-        self.publisher.send_modify(|status| {
-            if let State::Ready(face) = &state {
-                status.was_up = true;
-                status.last_face = Some(face.clone());
-            }
-            status.state = state;
-            status.since = Instant::now();
-        });
-    }
-
-    pub(super) fn count_restart(&mut self) {
-        self.publisher.send_modify(|status| {
-            if status.was_up || status.last_error.is_some() {
-                status.restarts += 1;
-            }
-        });
+/// Returns when it is time for the next start. What an error keeps from starting that will be there the next time too is
+/// looked at meanwhile: it is started when that has gone, and not before if it can be told.
+async fn due<U: Unit>(unit: &mut U, until: Option<Instant>, policy: &Policy, kept_by: Option<Error>) {
+    let Some(until) = until else { return std::future::pending().await };
+    let Some(error) = kept_by else { return sleep_until(until).await };
+    loop {
+        sleep(policy.longest).await;
+        match unit.is_mended(&error).await {
+            Some(true) => return,
+            Some(false) => {}
+            None => return sleep_until(until).await,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// Where a unit is. `F` is what it shows while it is up.
 #[derive(Debug, Clone)]
 pub(crate) enum State<F> {
-    /// Not begun.
+    /// Not begun, or over.
     Idle,
     /// Being started, for the so many-eth time in a row.
     Starting {
@@ -62,19 +62,59 @@ pub(crate) struct Status<F> {
     pub(crate) state: State<F>,
     /// Since when it has been in this state.
     pub(crate) since: Instant,
-    /// How often it was brought back or restarted.
+    /// How often it was started again, after the first time: brought back or restarted.
     pub(crate) restarts: u32,
-    /// Whether it was up since it was last stopped or held.
+    /// Whether it was up since it was last stopped, held, or given up.
     pub(crate) was_up: bool,
-    /// What it showed when it was up last, while it is being brought back.
+    /// What it showed when it was up last, unless it was stopped or held since.
     pub(crate) last_face: Option<F>,
     /// What went wrong last, even if it is up again.
     pub(crate) last_error: Option<Error>,
+    /// Whether that was after it was up last.
+    pub(crate) is_failing: bool,
 }
 
 impl<F: Clone> Status<F> {
     pub(super) fn new(state: State<F>) -> Self {
-        Self { state, since: Instant::now(), restarts: 0, was_up: false, last_face: None, last_error: None }
+        Self {
+            state,
+            since: Instant::now(),
+            restarts: 0,
+            was_up: false,
+            last_face: None,
+            last_error: None,
+            is_failing: false,
+        }
+    }
+
+    /// Passes into a state, and forgets what does not count in it.
+    pub(super) fn pass_into(&mut self, state: State<F>) {
+        match &state {
+            State::Ready(face) => {
+                (self.was_up, self.is_failing) = (true, false);
+                self.last_face = Some(face.clone());
+            }
+            State::Idle | State::Stopped | State::Held(_) => self.forget(),
+            // Rare tries must not show for their moment what it had once.
+            State::Failed(_) => self.was_up = false,
+            State::Starting { .. } | State::Waiting { .. } => {}
+        }
+        (self.state, self.since) = (state, Instant::now());
+    }
+
+    /// What it showed counts for nothing any more.
+    pub(super) fn forget(&mut self) {
+        self.was_up = false;
+        self.last_face = None;
+    }
+
+    /// What it shows: while it is being brought back, what it had.
+    pub(crate) fn shown(&self) -> Option<&F> {
+        match &self.state {
+            State::Ready(face) => Some(face),
+            State::Starting { .. } | State::Waiting { .. } => self.last_face.as_ref().filter(|_| self.was_up),
+            State::Idle | State::Failed(_) | State::Stopped | State::Held(_) => None,
+        }
     }
 
     /// The face, when it is up.
@@ -113,7 +153,7 @@ impl<F: Clone> Status<F> {
     pub(crate) fn error(&self) -> Option<&Error> {
         match &self.state {
             State::Waiting { error, .. } | State::Failed(error) => Some(error),
-            State::Starting { .. } => self.last_error.as_ref(),
+            State::Starting { .. } => self.last_error.as_ref().filter(|_| self.is_failing),
             State::Held(reason) if !reason.is_chosen() => self.last_error.as_ref(),
             State::Idle | State::Ready(_) | State::Stopped | State::Held(_) => None,
         }

@@ -37,6 +37,10 @@ struct Seen {
     most: Arc<AtomicU32>,
     times: Arc<Mutex<Vec<Instant>>>,
     hanging: Arc<Notify>,
+    /// What is told of something that was missing.
+    mended: Arc<Mutex<Option<bool>>>,
+    /// Lets the ends of lives take their time.
+    slow_end: Arc<Mutex<Duration>>,
 }
 
 struct Cardboard {
@@ -78,6 +82,10 @@ impl Unit for Cardboard {
         *self.ends.lock().unwrap() = Some(sender);
         Ok(Alive { seen: self.seen.clone(), end })
     }
+
+    async fn is_mended(&mut self, _: &Error) -> Option<bool> {
+        *self.seen.mended.lock().unwrap()
+    }
 }
 
 impl Live for Alive {
@@ -93,6 +101,8 @@ impl Live for Alive {
     }
 
     async fn stop(self, _: Grace) {
+        let time = *self.seen.slow_end.lock().unwrap();
+        tokio::time::sleep(time).await;
         self.seen.lives.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -167,9 +177,7 @@ async fn eight_failures_in_a_row_are_a_failed_unit_that_is_tried_every_ten_minut
 async fn a_minute_of_calm_forgives_earlier_failures() {
     let stage = Stage::plain(&[Does::Fail, Does::Fail, Does::Fail, Does::Come]);
     stage.up().await;
-    tokio::time::advance(Duration::from_secs(61)).await;
-    // The calm is noticed when the machine next looks: give it the turn.
-    tokio::task::yield_now().await;
+    tokio::time::sleep(Duration::from_secs(61)).await;
     stage.die();
     stage.until(|status| matches!(status.state, State::Waiting { attempt: 1, .. })).await;
 }
@@ -329,4 +337,167 @@ async fn the_last_word_during_a_start_holds() {
     futures_util::join!(first, second);
     assert!(stage.handle.status().ready().is_some());
     assert_eq!(stage.starts(), 2);
+}
+
+/// The gaps between starts, in seconds.
+fn gaps(stage: &Stage) -> Vec<f64> {
+    let times = stage.seen.times.lock().unwrap().clone();
+    times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_delays_double_up_to_half_a_minute_and_then_there_are_ten_minutes_between_tries() {
+    let stage = Stage::plain(&[Does::Fail]);
+    tokio::time::sleep(Duration::from_secs(64 + 3 * 600 + 30)).await;
+    let gaps = gaps(&stage);
+    for (gap, expected) in gaps.iter().zip([0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0]) {
+        assert!((expected * 0.9..=(expected * 1.1_f64).min(30.0) + 0.01).contains(gap), "{gaps:?}");
+    }
+    assert_eq!(gaps.len(), 10, "{gaps:?}");
+    assert!(gaps[7..].iter().all(|gap| (600.0..600.1).contains(gap)), "{gaps:?}");
+    assert_eq!(stage.handle.status().restarts, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_died_together_does_not_come_back_together() {
+    let stages: Vec<Stage> = (0..8).map(|_| Stage::plain(&[Does::Fail, Does::Come])).collect();
+    for stage in &stages {
+        stage.up().await;
+    }
+    let mut gaps: Vec<f64> = stages.iter().map(|stage| gaps(stage)[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    assert!(gaps[7] - gaps[0] > 0.001, "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_than_a_minute_of_calm_forgives_nothing() {
+    let stage = Stage::plain(&[Does::Fail, Does::Fail, Does::Fail, Does::Come]);
+    stage.up().await;
+    tokio::time::sleep(Duration::from_secs(59)).await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 4, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_comes_up_at_a_rare_try_and_dies_has_failed_again_unless_it_was_calm() {
+    let mut plan = vec![Does::Fail; 8];
+    plan.extend([Does::Come]);
+    let stage = Stage::plain(&plan);
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    stage.up().await;
+    assert!((600.0..600.1).contains(gaps(&stage).last().unwrap()));
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 1, .. })).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_elsewhere_is_never_given_up_but_asked_for_less_often() {
+    let stage = Stage::set(&[Does::Fail], Begin::Start, Policy::elsewhere());
+    tokio::time::sleep(Duration::from_secs(3 * 3600)).await;
+    assert!(matches!(stage.handle.status().state, State::Waiting { .. }), "{:?}", stage.handle.status().state);
+    let gaps = gaps(&stage);
+    assert!(gaps[6..27].iter().all(|gap| (27.0..30.1).contains(gap)), "{gaps:?}");
+    assert!(gaps.len() > 50 && gaps[27..].iter().all(|gap| (300.0..300.1).contains(gap)), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_found_is_started_when_it_can_be_found_and_not_before() {
+    let stage = Stage::plain(&[Does::Miss, Does::Come]);
+    *stage.seen.mended.lock().unwrap() = Some(false);
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
+    assert_eq!((stage.starts(), stage.handle.status().restarts), (1, 0));
+    *stage.seen.mended.lock().unwrap() = Some(true);
+    let begin = Instant::now();
+    stage.up().await;
+    assert!(begin.elapsed() <= Duration::from_secs(30), "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_start_can_tell_is_tried_every_ten_minutes() {
+    let stage = Stage::plain(&[Does::Miss]);
+    tokio::time::sleep(Duration::from_secs(3650)).await;
+    assert_eq!(stage.starts(), 7);
+    assert!(gaps(&stage).iter().all(|gap| (600.0..600.1).contains(gap)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_found_is_tried_at_once_by_whoever_asks() {
+    let stage = Stage::plain(&[Does::Miss, Does::Come]);
+    *stage.seen.mended.lock().unwrap() = Some(false);
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    stage.handle.ensure().await;
+    assert!(stage.handle.status().ready().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_is_being_stopped_shows_what_it_is_to_be() {
+    let stage = Stage::plain(&[Does::Come]);
+    *stage.seen.slow_end.lock().unwrap() = Duration::from_secs(3);
+    stage.up().await;
+    let (begin, stopping) = (Instant::now(), stage.handle.stop());
+    let seen = async {
+        stage.until(|status| matches!(status.state, State::Stopped)).await;
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+    };
+    futures_util::join!(stopping, seen);
+    assert_eq!(
+        (begin.elapsed().as_secs(), stage.seen.lives.load(Ordering::SeqCst)),
+        (3, 0),
+        "answered when it is down"
+    );
+    stage.handle.restart().await;
+    let held = stage.renew(Next::Held(Reason::Disabled));
+    let seen = stage.until(|status| matches!(status.state, State::Held(Reason::Disabled)));
+    futures_util::join!(held, seen);
+    assert_eq!(stage.handle.status().restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_error_is_not_what_keeps_a_restarted_unit_from_being_up() {
+    let stage = Stage::plain(&[Does::Fail, Does::Come, Does::Hang]);
+    stage.until(|status| matches!(status.state, State::Waiting { .. })).await;
+    stage.until(|status| matches!(status.state, State::Starting { .. })).await;
+    assert!(stage.handle.status().error().is_some(), "it failed a moment ago");
+    stage.up().await;
+    let restarting = stage.handle.restart();
+    let seen = async {
+        stage.seen.hanging.notified().await;
+        let status = stage.handle.status().clone();
+        assert!(matches!(status.state, State::Starting { attempt: 1 }) && status.error().is_none());
+        assert!(status.last_error.is_some(), "it is remembered");
+        stage.handle.stop().await;
+    };
+    futures_util::join!(restarting, seen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_failed_shows_nothing_while_it_is_tried_once_more() {
+    let mut plan = vec![Does::Come];
+    plan.extend([Does::Fail; 7]);
+    plan.push(Does::Hang);
+    let stage = Stage::plain(&plan);
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 7, .. })).await;
+    assert!(stage.handle.status().shown().is_some(), "it is being brought back");
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    stage.seen.hanging.notified().await;
+    let status = stage.handle.status();
+    assert!(matches!(status.state, State::Starting { attempt: 9 }) && status.shown().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_while_it_waits_and_a_restart_afterwards_begin_from_nothing() {
+    let stage = Stage::plain(&[Does::Fail, Does::Fail, Does::Fail, Does::Come]);
+    stage.until(|status| matches!(status.state, State::Waiting { attempt: 2, .. })).await;
+    stage.handle.stop().await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(stage.starts(), 2);
+    stage.handle.restart().await;
+    assert!(matches!(stage.handle.status().state, State::Waiting { attempt: 1, .. }));
+    assert_eq!(stage.handle.status().restarts, 2);
 }

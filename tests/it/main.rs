@@ -4,6 +4,7 @@
 mod support; // the language of the tests: the program, a client, the servers, processes
 
 mod bad_input; // what is told about each mistake, and that the other entries are unharmed
+mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
 mod circumstances; // who starts it, what it is given to read and to write, when it is told to go
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
@@ -23,6 +24,7 @@ mod http_entries; // servers that others wrote, over HTTP
 mod http_front; // the HTTP front: sessions and what needs none, streams and how they are come back to
 mod http_limits; // how much is taken over HTTP
 mod http_security; // who gets in over HTTP
+mod hung_calls; // calls that hang cost no thread and hinder nobody
 mod hygiene; // nothing is left behind, whoever is killed
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
@@ -41,8 +43,10 @@ mod lib_reload; // another configuration for a Computer that runs
 mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
+mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
+mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree
 mod real_clients; // clients that others wrote, over HTTP

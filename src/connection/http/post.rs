@@ -11,10 +11,14 @@ use super::{
     Carrier, Talk,
     letter::{Letter, What},
     receive::Posted,
-    site::Asked,
+    site::{Asked, Site},
     trouble::{Refusal, Trouble, said},
 };
-use crate::{connection::link::Link, error::Error, wire::Envelope};
+use crate::{
+    connection::link::Link,
+    error::{Delivery, Error},
+    wire::Envelope,
+};
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -44,8 +48,7 @@ impl Carrier {
                 return self.refused(&Posted { link, letter, talk: &talk }, &refusal);
             }
             if renewed {
-                let reason = "it lost its session again as soon as it had a new one; restart the server".to_owned();
-                return Err(Trouble::Strange(self.site.protocol(reason)));
+                return Err(Trouble::Strange(lost_again(&self.site)));
             }
             self.renew(link, &talk).await?;
             renewed = true;
@@ -99,6 +102,13 @@ impl Talk {
         let status = refusal.status.as_u16();
         self.session.is_some() && (status == 404 || (status == 400 && refusal.names_session()))
     }
+}
+
+/// The server has done nothing of what was asked, and may well do it later.
+fn lost_again(site: &Site) -> Error {
+    let reason = "it lost its session again as soon as it had a new one; call again, or restart the server";
+    let (act, url, delivery) = ("calling".to_owned(), site.place(), Delivery::Refused);
+    Error::Http { act, url, reason: reason.to_owned(), delivery }
 }
 
 /// The headers of every POST.

@@ -46,7 +46,6 @@ impl Source for Link {
 
     fn about(&self) -> About {
         let mut about = self.about.read().unwrap_or_else(PoisonError::into_inner).clone();
-        about.last_stderr = Some(self.tail().last_lines()).filter(|lines| !lines.is_empty());
         about.problems = self.problems();
         let info = about.server_info.map(|info| self.options.secrets.mask(&info.to_string()).into_owned());
         about.server_info = info.and_then(|info| serde_json::from_str(&info).ok());

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -160,6 +160,8 @@ struct Inner {
     left: Mutex<Vec<Request>>,
     connections: AtomicUsize,
     closed: AtomicUsize,
+    /// Whether requests are kept.
+    remembers: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -179,6 +181,7 @@ impl Web {
             left: Mutex::default(),
             connections: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
+            remembers: AtomicBool::new(true),
             tasks: TaskTracker::new(),
         };
         let mut web =
@@ -203,6 +206,11 @@ impl Web {
 
     pub(crate) fn left(&self) -> Vec<Request> {
         self.inner.left.lock().unwrap().clone()
+    }
+
+    /// From now on no request is kept: there will be too many.
+    pub(crate) fn remembers_nothing(&self) {
+        self.inner.remembers.store(false, Ordering::SeqCst);
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -262,10 +270,16 @@ impl Inner {
         }
     }
 
+    fn keep(&self, list: &Mutex<Vec<Request>>, request: &Request) {
+        if self.remembers.load(Ordering::SeqCst) {
+            list.lock().unwrap().push(request.clone());
+        }
+    }
+
     async fn talk(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let mut buffer = Vec::new();
         while let Some(request) = read_request(&mut stream, &mut buffer).await? {
-            self.seen.lock().unwrap().push(request.clone());
+            self.keep(&self.seen, &request);
             let mut reply = (self.handler)(request.clone());
             let answered = async {
                 while let Reply::Later(later) = reply {
@@ -278,7 +292,7 @@ impl Inner {
             let reply = tokio::select! {
                 reply = answered => reply,
                 _ = stream.read(&mut byte) => {
-                    self.left.lock().unwrap().push(request);
+                    self.keep(&self.left, &request);
                     return Ok(());
                 }
             };
@@ -302,7 +316,7 @@ impl Inner {
                         let part = tokio::select! {
                             part = parts.recv() => part.unwrap_or_default(),
                             _ = stream.read(&mut byte) => {
-                                self.left.lock().unwrap().push(request);
+                                self.keep(&self.left, &request);
                                 return Ok(());
                             }
                         };
@@ -318,12 +332,12 @@ impl Inner {
                     while stream.write_all(&part).await.is_ok() {
                         part = vec![*part.last().unwrap(); 10_000];
                     }
-                    self.left.lock().unwrap().push(request);
+                    self.keep(&self.left, &request);
                     return Ok(());
                 }
                 Reply::Never => {
                     let _ = stream.read(&mut byte).await;
-                    self.left.lock().unwrap().push(request);
+                    self.keep(&self.left, &request);
                     return Ok(());
                 }
                 Reply::Raw(bytes) => {
