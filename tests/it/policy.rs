@@ -174,3 +174,50 @@ fn a_config_check_prints_the_patterns_and_warns_of_what_they_let_in() {
     let alone = guarded(&json!({ "blockedPatterns": ["rm"] })).run(["check"]).ok();
     assert!(alone.stderr.contains("`blockedPatterns` alone"), "{}", alone.stderr);
 }
+
+#[test]
+fn the_shell_of_the_built_in_config_only_looks_around() {
+    let scratch = Scratch::new();
+    let checks =
+        |command: &str, status| drop(scratch.run(["policy", "check", "--entry", "shell", command]).exits_with(status));
+    for fine in [
+        "ls -la | head -5",
+        "cat a.txt | sort -rn | uniq -c",
+        "find . -type f -name '*.rs' | wc -l",
+        "grep -rn TODO src || echo none",
+        "for f in *.md; do wc -l \"$f\"; done",
+        "date +%F; uname -a; pwd",
+        "sort -u names.txt",
+    ] {
+        checks(fine, 0);
+    }
+    for bad in [
+        "rm x",
+        "git log",
+        "find . -delete",
+        "find . -name x -exec rm {} +",
+        "find . -name 'x -name' -delete",
+        "find . -name x \"$y\"",
+        "sort -o out in",
+        "sort --compress-program=./x in",
+        "sort in -o out",
+        "ls | tee out",
+        "sed -n w/out x",
+        "awk 1",
+        "date -s tomorrow",
+        "env ls -x $y; rm z",
+        "xargs ls",
+        "less x",
+        "tar -xf x",
+        "ls > out",
+        "cat x | sh",
+        "file -C -m x",
+        "cd / && ls",
+        "man ls",
+        "rg --pre ./x y",
+        "uniq a b",
+        "hostname evil",
+    ] {
+        checks(bad, 1);
+    }
+}

@@ -122,7 +122,7 @@ impl Judge<'_> {
                     judge.list(body);
                 });
             }
-            Compound::For { name, words, body } => self.iteration(name, words.as_mut(), body, spot),
+            Compound::For { name, words, body } => self.iteration((name, words.as_mut()), body, spot),
             Compound::Case { word, arms } => self.choice(word, arms, spot),
             Compound::Test(test) => {
                 for word in conditions::words_mut(test) {
@@ -159,7 +159,9 @@ impl Judge<'_> {
         if let Some(list) = otherwise {
             self.list(list);
         }
-        ways.iter().for_each(|way| self.scope.join(way));
+        for way in &ways {
+            self.scope.join(way);
+        }
     }
 
     /// What is repeated begins with what it left behind the time before.
@@ -173,11 +175,13 @@ impl Judge<'_> {
         }
     }
 
-    fn iteration(&mut self, name: &str, words: Option<&mut Vec<Word>>, body: &mut List, spot: &Spot) {
+    fn iteration(&mut self, (name, words): (&str, Option<&mut Vec<Word>>), body: &mut List, spot: &Spot) {
         self.sets(name, &format!("{name}="), spot);
         let mut known = None;
         if let Some(words) = words {
-            words.iter_mut().for_each(|word| self.word(word, spot));
+            for word in words.iter_mut() {
+                self.word(word, spot);
+            }
             let all: Vec<_> = self.scope.variables.variants(words).into_iter().flatten().collect();
             if all.iter().all(|arg| arg.fixed && !arg.text.contains(['*', '?'])) {
                 known = Some(all.into_iter().map(|arg| arg.text).collect::<BTreeSet<_>>());
@@ -200,7 +204,9 @@ impl Judge<'_> {
         // An arm may go on into the next one.
         let mut sets = BTreeSet::new();
         if arms.iter().any(|arm| arm.end != ";;") {
-            arms.iter().for_each(|arm| values::assigned(&arm.body, &mut sets));
+            for arm in arms.iter() {
+                values::assigned(&arm.body, &mut sets);
+            }
         }
         self.scope.variables.forget(&sets);
         let mut ways = Vec::new();
@@ -213,7 +219,9 @@ impl Judge<'_> {
             }
             ways.push(way);
         }
-        ways.iter().for_each(|way| self.scope.join(way));
+        for way in &ways {
+            self.scope.join(way);
+        }
         self.scope.variables.forget(&sets);
     }
 
@@ -241,7 +249,9 @@ impl Judge<'_> {
                         Form::Default(_, word) | Form::Trim(_, word) => self.word(word, spot),
                         Form::Replace(_, pattern, with) => {
                             self.word(pattern, spot);
-                            with.iter_mut().for_each(|word| self.word(word, spot));
+                            if let Some(with) = with {
+                                self.word(with, spot);
+                            }
                         }
                         Form::Plain | Form::Length | Form::Case(_) | Form::Slice(_) => {}
                     }

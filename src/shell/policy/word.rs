@@ -133,15 +133,12 @@ impl Parser<'_> {
             Some(b'`') => Piece::Part(self.backticks(true)?),
             Some(b'\\') => {
                 let next = self.rest()[1..].chars().next();
-                match next.filter(|next| escapes.contains(*next)) {
-                    Some(escaped) => {
-                        self.at += 2;
-                        Piece::Quoted(escaped.to_string())
-                    }
-                    None => {
-                        self.at += 1;
-                        Piece::Quoted("\\".to_owned())
-                    }
+                if let Some(escaped) = next.filter(|next| escapes.contains(*next)) {
+                    self.at += 2;
+                    Piece::Quoted(escaped.to_string())
+                } else {
+                    self.at += 1;
+                    Piece::Quoted("\\".to_owned())
                 }
             }
             _ => {

@@ -287,7 +287,7 @@ fn shell(args: &[Arg], dialect: Dialect) -> Found {
             "--noprofile" | "--norc" => {}
             "--" => break,
             "-o" if args.get(at).is_some_and(|value| matches!(&*value.text, "pipefail" | "errexit" | "nounset")) => {
-                at += 1
+                at += 1;
             }
             cluster => {
                 let flags = cluster.strip_prefix('-').unwrap_or_default();

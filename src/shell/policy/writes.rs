@@ -60,9 +60,6 @@ fn is_network(target: &str) -> bool {
 
 /// Whether what begins so cannot become such a name.
 fn is_elsewhere(start: &str) -> bool {
-    !start.is_empty()
-        && !(start.starts_with("/dev/")
-            || "/dev/".starts_with(start)
-            || start.starts_with("//")
-            || start.starts_with("/."))
+    let nearly = ["/dev/", "//", "/."].iter().any(|near| start.starts_with(near)) || "/dev/".starts_with(start);
+    !start.is_empty() && !nearly
 }

@@ -143,7 +143,7 @@ fn what_shells_start_was_seen_and_what_is_rendered_starts_the_same() {
         let verdict = policy.judge(&text, &place);
         let Some(rendered) = &verdict.rendered else {
             if std::env::var_os("POLICY_SAY").is_some() {
-                println!("{} {text:?}", verdict.rule.unwrap());
+                eprintln!("{} {text:?}", verdict.rule.unwrap());
             }
             continue;
         };
@@ -166,7 +166,7 @@ fn what_shells_start_was_seen_and_what_is_rendered_starts_the_same() {
                 .push(format!("{text:?}\n  starts   {original:?}\n  rendered {rendered:?}\n  starts   {again:?}"));
         }
     }
-    println!(
+    eprintln!(
         "{tried} of {scripts} scripts were understood and run, {allowed} rendered; {} differences",
         differences.len()
     );

@@ -42,10 +42,10 @@ struct Writer<'d> {
 
 impl Writer<'_> {
     fn line_end(&mut self) -> String {
-        let mut text = self.dice.pick(&["\n", " \n", "\n\n", " # done; rm x\n"]).to_owned();
-        if !self.documents.is_empty() {
-            text = self.dice.pick(&["\n", " # `rm`\n"]).to_owned();
-        }
+        let alone = ["\n", " \n", "\n\n", " # done; rm x\n"].as_slice();
+        let before_a_document = ["\n", " # `rm`\n"].as_slice();
+        let choices = if self.documents.is_empty() { alone } else { before_a_document };
+        let mut text = self.dice.pick(choices).to_owned();
         text.extend(self.documents.drain(..));
         text
     }
@@ -122,7 +122,7 @@ impl Writer<'_> {
         let mut text = String::new();
         if self.dice.below(5) == 0 {
             let value = self.word(0);
-            text.push_str(&format!("{}={value} ", self.dice.pick(&["x", "y", "CI"])));
+            text.extend([self.dice.pick(&["x", "y", "CI"]), "=", &value, " "]);
             if self.dice.below(2) == 0 {
                 return text;
             }
@@ -131,13 +131,14 @@ impl Writer<'_> {
             text.push_str("2>&1 ");
         }
         let name = self.dice.pick(&STUBS);
-        text.push_str(&match self.dice.below(6) {
+        let spelt = match self.dice.below(6) {
             0 => format!("'{name}'"),
             1 => format!("{}\\{}", &name[..1], &name[1..]),
             2 => format!("{}\"{}\"", &name[..1], &name[1..]),
             3 => format!("{}\\\n{}", &name[..1], &name[1..]),
             _ => name.to_owned(),
-        });
+        };
+        text.push_str(&spelt);
         for _ in 0..self.dice.below(4) {
             text.push_str(self.dice.pick(&[" ", "  ", "\t", " \\\n "]));
             text.push_str(&self.word(depth));
@@ -164,7 +165,7 @@ impl Writer<'_> {
             "",
             "${x:-y} $y\n\nEO F\n",
         ]);
-        text.push_str(&format!(" <<{end}"));
+        text.extend([" <<", &end]);
         let plain: String = end.trim_start_matches('-').chars().filter(|c| !"'\"\\".contains(*c)).collect();
         let tab = if end.starts_with('-') { "\t" } else { "" };
         self.documents.push(format!("{tab}{body}{tab}{plain}\n"));
