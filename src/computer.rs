@@ -39,6 +39,7 @@ pub use plan::EntryPlan;
 use crate::{
     config::{ComputerConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig},
     error::Result,
+    process::runs::Hold,
     provider::Changes,
     source::{Answer, CallContext, Waiting},
 };
@@ -98,6 +99,8 @@ struct Run {
     /// Something may be dropped where no runtime is.
     runtime: Runtime,
     _guard: Arc<DropGuard>,
+    /// Between two processes there is a record of this process, too.
+    _hold: Arc<Hold>,
 }
 
 /// What came of a start.

@@ -15,7 +15,7 @@
 //! | `connection` | sessions with MCP servers |
 //! | `shell` | the built-in shell |
 //! | `supervisor` | the state machine that keeps a unit as it should be; it knows no MCP |
-//! | `process` | one child and all that descends from it; the guard |
+//! | `process` | one child and all that descends from it; the guard; what a killed run has left |
 //! | `config` | what a Computer is made of, and the file it is written in |
 //! | `environment` | the user's environment; the only reader of `std::env` |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |

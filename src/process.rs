@@ -8,6 +8,7 @@ mod limits;
 mod mark;
 pub mod open_files;
 mod pipe;
+pub(crate) mod runs;
 mod spawner;
 mod table;
 mod terminal;
@@ -83,6 +84,8 @@ pub(crate) struct Process {
     child: Option<Child>,
     #[cfg(target_os = "linux")]
     exit: tree::ExitWatch,
+    /// Dropped after the kill.
+    _hold: runs::Hold,
 }
 
 /// The pause between two looks at what is still alive; ending takes a few of them.
@@ -94,6 +97,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(2);
 impl Process {
     /// Starts a process. Cancel safe: a process that comes to be after its caller has gone is killed at once.
     pub(crate) async fn spawn(spawn: Spawn) -> io::Result<(Self, Pipes)> {
+        // What an earlier run has left may hold what a server needs: its port, its profile, its locks.
+        runs::swept().await;
         spawner::spawn(spawn).await
     }
 
@@ -169,6 +174,7 @@ impl Process {
 
     /// The living members of the process's tree, itself included.
     pub(crate) async fn members(&self) -> Vec<u32> {
+        guard::while_there().await;
         let (pid, mark) = (self.pid, self.mark);
         // It reads about every process of the system.
         blocking(move || tree::members(pid, mark)).await.unwrap_or_default()
@@ -200,6 +206,7 @@ impl Process {
     }
 
     async fn signal(&self, signal: tree::Signal) -> usize {
+        guard::while_there().await;
         let (pid, mark) = (self.pid, self.mark);
         // A runtime that is being shut down does nothing for us any more.
         blocking(move || tree::signal(pid, mark, signal)).await.unwrap_or_else(|| tree::signal(pid, mark, signal))
@@ -208,8 +215,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.child.is_some() {
-            tree::signal(self.pid, self.mark, tree::Signal::Kill);
+        if self.child.is_some() && !guard::is_lost() {
+            // Nobody can wait here: a fork that is faster than a round gets a few more, and no more than that.
+            for _ in 0..5 {
+                if tree::signal(self.pid, self.mark, tree::Signal::Kill) == 0 {
+                    break;
+                }
+                std::thread::sleep(LOOK);
+            }
         }
         self.mark.take_from(self.pid);
     }

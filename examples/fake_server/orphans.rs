@@ -1,36 +1,69 @@
-//! Children that try to outlive their parent, each in its own way.
+//! Children that try to outlive their parent, each in its own way. They sleep for `time`, by which a test knows them.
 
 use std::{
     fs, io,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 /// Starts them and writes their pids to `pid_file`, one a line, before it returns.
-pub(crate) fn leave(pid_file: &Path) -> io::Result<()> {
-    let pids = [plain()?, own_session()?, double_forked()?, deaf_to_term()?];
+pub(crate) fn leave(pid_file: &Path, time: &str) -> io::Result<()> {
+    let pids = [
+        plain(time)?,
+        own_session(time)?,
+        double_forked(time)?,
+        script(r#"trap "" TERM; while :; do sleep "$0"; done"#, time)?,
+        stopped(time)?,
+        // With a child that has ended and is never reaped.
+        script(r#"sleep 0 & exec sleep "$0""#, time)?,
+        // Its name is no text in any encoding, and looks like what stands behind the name.
+        script(r#"printf "\377\376) Z 1" > /proc/$$/comm; while :; do sleep "$0"; done"#, time)?,
+    ];
     fs::write(pid_file, pids.map(|pid| pid.to_string()).join("\n"))
 }
 
-/// Holds our stdout and stderr open, as children do that nobody thought about.
-fn plain() -> io::Result<u32> {
-    Ok(Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn()?.id())
+/// Starts those that have no lasting pid.
+pub(crate) fn scatter(time: &str) -> io::Result<()> {
+    // Forks, leaves its session and ends, again and again: whoever looks for it is easily too late.
+    restless(r#"sleep 0.005; exec setsid -f sh -c "$0" "$0" "$1""#, time)?;
+    // Has one child after the other, each in a session of its own and without a variable.
+    restless(r#"while :; do setsid env -i sleep "$1" & sleep 0.05; done"#, time)
 }
 
-fn own_session() -> io::Result<u32> {
-    Ok(quiet("setsid").args(["sleep", "1000"]).spawn()?.id())
+fn restless(script: &str, time: &str) -> io::Result<()> {
+    quiet("sh").args(["-c", script, script, time]).spawn().map(drop)
+}
+
+/// Holds our stdout and stderr open, as children do that nobody thought about.
+fn plain(time: &str) -> io::Result<u32> {
+    Ok(Command::new("sleep").arg(time).stdin(Stdio::null()).spawn()?.id())
+}
+
+fn own_session(time: &str) -> io::Result<u32> {
+    Ok(quiet("setsid").args(["sleep", time]).spawn()?.id())
 }
 
 /// In a session of its own, without its environment, its parent gone.
-fn double_forked() -> io::Result<u32> {
-    let script = r#"setsid env -i sh -c "sleep 1000 >/dev/null 2>&1 & echo \$!""#;
-    let output = quiet("sh").args(["-c", script]).stdout(Stdio::piped()).output()?;
+fn double_forked(time: &str) -> io::Result<u32> {
+    let script = r#"setsid env -i sh -c "sleep $0 >/dev/null 2>&1 & echo \$!""#;
+    let output = quiet("sh").args(["-c", script, time]).stdout(Stdio::piped()).output()?;
     let pid = String::from_utf8_lossy(&output.stdout).trim().parse();
     pid.map_err(|_| io::Error::other("the double fork gave no pid"))
 }
 
-fn deaf_to_term() -> io::Result<u32> {
-    Ok(quiet("sh").args(["-c", r#"trap "" TERM; while :; do sleep 1; done"#]).spawn()?.id())
+/// Takes no signal but KILL and CONT, and is so when this returns.
+fn stopped(time: &str) -> io::Result<u32> {
+    let pid = script(r#"kill -STOP $$; sleep "$0""#, time)?;
+    while !fs::read_to_string(format!("/proc/{pid}/stat"))?.contains(") T ") {
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(pid)
+}
+
+fn script(script: &str, time: &str) -> io::Result<u32> {
+    Ok(quiet("sh").args(["-c", script, time]).spawn()?.id())
 }
 
 fn quiet(program: &str) -> Command {

@@ -212,7 +212,9 @@ fn sleep(server: &Server, id: &Value, arguments: &Value) -> Outcome {
 
 fn spawn_orphans(arguments: &Value) -> Outcome {
     let path = arguments["pidfile"].as_str().expect("a pidfile is given");
-    match orphans::leave(Path::new(path)) {
+    let time = arguments["time"].as_str().unwrap_or("1000");
+    let scattered = if arguments["scatter"] == true { orphans::scatter(time) } else { Ok(()) };
+    match scattered.and_then(|()| orphans::leave(Path::new(path), time)) {
         Ok(()) => text("left"),
         Err(error) => Outcome::Error(-32000, format!("cannot leave orphans: {error}")),
     }

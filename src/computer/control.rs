@@ -19,6 +19,7 @@ use super::{
 use crate::{
     config::EntryConfig,
     entry::{Entry, Recipe},
+    environment,
     error::{Error, Result},
     name::Namespace,
     process,
@@ -59,6 +60,7 @@ impl Computer {
             if run.is_some() {
                 return false;
             }
+            process::runs::keep_in(environment::state_home());
             let stop = CancellationToken::new();
             let guard = Arc::new(stop.clone().drop_guard());
             *run = Some(Run {
@@ -67,6 +69,7 @@ impl Computer {
                 begun: Instant::now(),
                 runtime: Runtime::current(),
                 _guard: guard,
+                _hold: Arc::new(process::runs::Hold::new()),
             });
         }
         if let Some(run) = self.run() {

@@ -33,7 +33,7 @@ pub struct ComputerHealth {
     pub entries: Vec<EntryHealth>,
     /// How many tools the catalog has.
     pub total_tools: usize,
-    /// What ends our processes when we are killed: `"parent"`, the guard, or `"none"`.
+    /// What ends our processes when we are killed: `"parent"`, the [guard](crate::guard), or `"none"`.
     pub guard: &'static str,
     /// Why the configuration as it is written now does not hold; absent when it does.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -50,6 +50,7 @@ impl fmt::Debug for LoginEnvironment {
 /// The shell is started once, however many ask at the same time, and again only after a start-up file has changed.
 /// It takes 10 s at most and never fails: at worst it is the daemon's own environment, with a warning. Cancel safe.
 pub async fn login() -> Arc<LoginEnvironment> {
+    process::runs::keep_in(super::state_home());
     KEPT.get(Asked::this_user).await
 }
 

@@ -4,16 +4,26 @@
 //! descendants (it is their *subreaper*) and waits. The second is the daemon. When the daemon has died, of whatever
 //! cause, the guard kills all its descendants and then ends as the daemon did. When the guard has died, the daemon
 //! kills all that it started, and itself.
+//!
+//! What it misses: when both are killed at one moment (`pkill -9`) the system ends the daemon's children, and nobody ends
+//! what those have started. It lives on until the next program of the same user starts a [`Computer`](crate::Computer),
+//! which ends it before it starts anything of its own.
+//!
+//! A program that embeds the library and does without the guard ends what it has started when it ends in order, when it
+//! drops its `Computer`, and when it panics and unwinds. What it misses: when it is killed, aborts or exits, it is with
+//! its processes as if a guard had been killed too. [`ComputerHealth::guard`](crate::ComputerHealth::guard) tells which
+//! of the two a program has.
 
 use std::{
     fs::File,
     sync::{
         OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
 static GUARD: AtomicU32 = AtomicU32::new(0);
+static LOST: AtomicBool = AtomicBool::new(false);
 static TERMINAL: OnceLock<bool> = OnceLock::new();
 
 /// The process id of the guard, if this process has one.
@@ -21,6 +31,19 @@ pub fn pid() -> Option<u32> {
     match GUARD.load(Ordering::Relaxed) {
         0 => None,
         pid => Some(pid),
+    }
+}
+
+/// Whether the guard has died before us, so that all of ours is being killed: nothing may be started any more.
+pub(super) fn is_lost() -> bool {
+    LOST.load(Ordering::SeqCst)
+}
+
+/// Returns unless the guard has died before us: then all of ours is killed at once, as are we, and whoever looks after
+/// one process alone is only in the way.
+pub(super) async fn while_there() {
+    if is_lost() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -33,8 +56,9 @@ pub fn started_from_terminal() -> bool {
 /// Puts a guard over this process.
 ///
 /// Must be the first statement of `main`, before any thread is started and before anything is written: it forks. It
-/// returns in the child, which from then on is the program. Without effect where there is no such thing (anything but
-/// Linux), when threads run already, or when the system refuses to fork; then [`pid`] stays `None`.
+/// returns in the child, which from then on is the program: with another process id, and in a session of its own without
+/// a terminal. Without effect where there is no such thing (anything but Linux), when threads run already, or when the
+/// system refuses to fork; then [`pid`] stays `None`. What a program without it misses is told at the top of this module.
 pub fn enter() {
     started_from_terminal();
     #[cfg(target_os = "linux")]
@@ -67,8 +91,8 @@ mod linux {
         unistd::{ForkResult, Pid, fork, getppid, setsid},
     };
 
-    use super::{GUARD, Ordering};
-    use crate::process::tree;
+    use super::{GUARD, LOST, Ordering};
+    use crate::process::{mark, tree};
 
     /// How long the kernel may take to carry out the kills before the guard leaves all the same.
     const LIMIT: Duration = Duration::from_secs(10);
@@ -90,6 +114,8 @@ mod linux {
             return;
         }
         let guard = process::id();
+        // Both of us are to know the daemon's processes by it.
+        mark::own_tag();
         // SAFETY: this process has one thread (looked up above), so that the child's memory is whole.
         match unsafe { fork() } {
             Ok(ForkResult::Parent { child }) => watch(child, &watched),
@@ -130,8 +156,11 @@ mod linux {
     /// The guard is dead: orphans go to nobody now, so that everything of ours is killed by force, ourselves last.
     fn die_with_guard() -> ! {
         GUARD.store(0, Ordering::Relaxed);
+        // The rest of the program goes on: it would start again what it sees die.
+        LOST.store(true, Ordering::SeqCst);
         let limit = Instant::now() + LIMIT;
-        while tree::kill_all_of_ours() > 0 && Instant::now() < limit {
+        // Not being able to look, for want of descriptors, is not the same as finding nobody.
+        while !tree::kill_all_of_ours().unwrap_or(false) && Instant::now() < limit {
             thread::sleep(Duration::from_millis(1));
         }
         // SAFETY: ends the process without running anything; nothing of ours is left to clean up.
@@ -175,9 +204,8 @@ mod linux {
     fn kill_descendants() {
         let limit = Instant::now() + LIMIT;
         while Instant::now() < limit {
-            for pid in tree::descendants(process::id()) {
-                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
-            }
+            // Whether there is anybody is better known from what there is to reap.
+            let _ = tree::kill_all_of_ours();
             loop {
                 match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                     Err(Errno::ECHILD) => return,

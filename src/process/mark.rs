@@ -7,8 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{BuildHasher, RandomState},
-    process,
     sync::{
         LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -24,8 +22,17 @@ const PREFIX: u64 = 0x4d43;
 const COUNTER_BITS: u32 = 20;
 const NONCE_BITS: u32 = 28;
 
-/// Tells the marks of hosts apart that run side by side.
-static NONCE: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(process::id()) & ((1 << NONCE_BITS) - 1));
+/// Tells the marks of hosts apart: of those that run side by side, and of those that ran before.
+static NONCE: LazyLock<u64> = LazyLock::new(|| {
+    // Without random numbers the id, which is nobody else's at this time, is the best there is.
+    let drawn = getrandom::u32().unwrap_or_else(|_| std::process::id());
+    u64::from(drawn) & ((1 << NONCE_BITS) - 1)
+});
+
+/// What all marks of this process have in common.
+pub(super) fn own_tag() -> u64 {
+    PREFIX << NONCE_BITS | *NONCE
+}
 
 impl Mark {
     /// The next mark of this process.
@@ -35,9 +42,19 @@ impl Mark {
         Self(PREFIX << (NONCE_BITS + COUNTER_BITS) | *NONCE << COUNTER_BITS | counter)
     }
 
+    /// What it has in common with all marks that the same process gave.
+    pub(super) fn tag(self) -> u64 {
+        self.0 >> COUNTER_BITS
+    }
+
+    /// The first mark of a tag, if it is one.
+    pub(super) fn from_tag(tag: u64) -> Option<Self> {
+        Self::from_limit(tag.checked_mul(1 << COUNTER_BITS)?)
+    }
+
     /// Whether the mark is one that this process gave.
     pub(super) fn is_ours(self) -> bool {
-        self.0 >> COUNTER_BITS == PREFIX << NONCE_BITS | *NONCE
+        self.tag() == own_tag()
     }
 
     /// Notes which process was started with it.

@@ -13,7 +13,9 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Pipes, Process, Reader, Spawn, Stdin, Writer, mark::Mark, open_files::Bound, terminal, tree};
+use super::{
+    Pipes, Process, Reader, Spawn, Stdin, Writer, guard, mark::Mark, open_files::Bound, runs::Hold, terminal, tree,
+};
 
 struct Job {
     spawn: Spawn,
@@ -43,7 +45,12 @@ pub(super) async fn spawn(spawn: Spawn) -> io::Result<(Process, Pipes)> {
 }
 
 fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
+    if guard::is_lost() {
+        return Err(io::Error::other("the guard of this program has died, and everything ends with it"));
+    }
     let _entered = runtime.enter();
+    // Before there is anything to be recorded.
+    let hold = Hold::recorded();
     let mark = Mark::next();
     let Ends { stdin, stdout, stderr, pipes } = Ends::of(spawn.stdin)?;
     let has_terminal = pipes.terminal.is_some();
@@ -64,6 +71,7 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
             tree::signal(pid, mark, tree::Signal::Kill);
         })?,
         child: Some(child),
+        _hold: hold,
     };
     mark.give_to(pid);
     Ok((process, pipes))

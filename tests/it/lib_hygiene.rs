@@ -6,19 +6,24 @@ use mcp_computer::{CallContext, Computer, ShellMode, guard};
 use serde_json::json;
 
 use crate::support::{
+    haunt::Haunt,
     library::{Fake, brought_back, comes_true, raw, sent, up, within},
     procs::{alive, all_gone, assert_gone, eventually, pids_in, signal},
 };
 
 type End = fn(Computer) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Four children that want to outlive their server, and it that does not want to leave, are gone at once after `end`.
+/// Children of every kind that want to outlive their server, and it that does not want to leave, are gone at once after
+/// `end`.
 async fn nothing_is_left_after(end: End) {
     assert_eq!(guard::pid(), None, "there is no guard to help");
-    let fake = Fake::up(["--ignore-term", "--ignore-eof"]).await;
-    let pids = [fake.pids(), fake.orphans().await].concat();
+    let (fake, haunt) = (Fake::up(["--ignore-term", "--ignore-eof"]).await, Haunt::new());
+    let orphans = fake.path("orphans");
+    fake.call("spawn_orphans", haunt.orphans(&orphans)).await.unwrap();
+    let pids = [fake.pids(), pids_in(&orphans)].concat();
     within("the end", end(fake.computer.clone())).await;
     assert_gone(&pids);
+    haunt.is_over();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod config_file; // where it is found, what it may hold, what is refused
 mod connect; // `connect` prints what a client can use
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
 mod dialects; // files of other programs, loaded as they are
+mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
 mod hostile; // misbehaving servers behind the program: what its client reads, and what a slow one costs
@@ -26,6 +27,7 @@ mod http_limits; // how much is taken over HTTP
 mod http_security; // who gets in over HTTP
 mod hung_calls; // calls that hang cost no thread and hinder nobody
 mod hygiene; // nothing is left behind, whoever is killed
+mod kills; // nothing is left behind by a busy run that is killed at any moment
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
 mod lib_discovery; // how tools are found and named
@@ -56,4 +58,5 @@ mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
+mod sweep; // what a killed run has left is ended by the next one, and nobody else
 mod values; // what a handler makes of a result

@@ -13,11 +13,16 @@ pub(crate) fn fake<F: AsRef<str>>(flags: impl IntoIterator<Item = F>) -> Value {
 /// The `CallToolResult` of its tool `unknown_fields`, byte for byte.
 pub(crate) const UNKNOWN_FIELDS: &str = include_str!("../../../examples/fake_server/unknown_fields.json");
 
-/// Where cargo has put it: examples are built beside the tests.
+/// Where it is.
 pub(crate) fn path() -> PathBuf {
+    example("fake_server")
+}
+
+/// Where cargo has put an example: beside the tests.
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).expect("a test binary lies in target/<profile>/deps");
-    let path = profile.join("examples/fake_server");
-    assert!(path.exists(), "{} is not built; run `cargo build --example fake_server`", path.display());
+    let path = profile.join("examples").join(name);
+    assert!(path.exists(), "{} is not built; run `cargo build --example {name}`", path.display());
     path
 }

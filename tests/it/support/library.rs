@@ -272,7 +272,7 @@ impl Fake {
         let file = self.path("orphans");
         self.call("spawn_orphans", json!({ "pidfile": file })).await.unwrap();
         let pids = procs::pids_in(&file);
-        assert!(pids.len() == 4 && pids.iter().all(|pid| procs::alive(*pid)), "{pids:?}");
+        assert!(pids.len() == 7 && pids.iter().all(|pid| procs::alive(*pid)), "{pids:?}");
         pids
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod fake;
+pub(crate) mod haunt;
 pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod http_client;

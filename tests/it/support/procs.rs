@@ -34,8 +34,14 @@ pub(crate) fn all_gone(pids: &[i32]) -> bool {
 #[track_caller]
 pub(crate) fn assert_gone(pids: &[i32]) {
     assert!(!pids.is_empty(), "there were processes");
-    let left: Vec<String> = pids.iter().filter(|pid| alive(**pid)).map(|pid| describe(*pid)).collect();
+    let left: Vec<i32> = pids.iter().copied().filter(|pid| alive(*pid)).collect();
+    let left = descriptions(&left);
     assert!(left.is_empty(), "still alive: {left:#?}");
+}
+
+/// What can be told of processes.
+pub(crate) fn descriptions(pids: &[i32]) -> Vec<String> {
+    pids.iter().map(|pid| describe(*pid)).collect()
 }
 
 /// Pid, state, parent and command line.
@@ -46,20 +52,25 @@ fn describe(pid: i32) -> String {
 
 /// The children of a process that live.
 pub(crate) fn children(parent: i32) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("/proc is there");
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| matches!(stat(*pid), Some((state, p)) if p == parent && state != 'Z')).collect()
+    parents().into_iter().filter(|(_, above)| *above == parent).map(|(pid, _)| pid).collect()
 }
 
-/// All processes below a process that live.
+/// All processes below a process that live, in one look: their number may grow faster than they are looked at.
 pub(crate) fn descendants(root: i32) -> Vec<i32> {
-    let mut found = children(root);
-    let mut next = 0;
+    let all = parents();
+    let (mut found, mut next) = (vec![root], 0);
     while next < found.len() {
-        found.extend(children(found[next]));
+        found.extend(all.iter().filter(|(_, above)| *above == found[next]).map(|(pid, _)| *pid).collect::<Vec<_>>());
         next += 1;
     }
-    found
+    found.split_off(1)
+}
+
+/// Every process that lives, with its parent.
+fn parents() -> Vec<(i32, i32)> {
+    let entries = fs::read_dir("/proc").expect("/proc is there");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid| stat(pid).filter(|(state, _)| *state != 'Z').map(|(_, above)| (pid, above))).collect()
 }
 
 /// Sends a signal, which must be possible.
@@ -76,8 +87,9 @@ pub(crate) fn pids_in(file: &Path) -> Vec<i32> {
 
 /// State and parent of a process.
 fn stat(pid: i32) -> Option<(char, i32)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything.
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The name stands in parentheses and may hold anything, even what is no text.
     let mut fields = text.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }

@@ -36,6 +36,11 @@ impl Scratch {
         Self { root: Arc::new(root), config: None, variables: Vec::new() }
     }
 
+    /// Another one with the same directories.
+    pub(crate) fn in_the_home_of(other: &Self) -> Self {
+        Self { root: other.keep(), config: None, variables: Vec::new() }
+    }
+
     /// A scratch whose config holds these entries.
     #[expect(clippy::needless_pass_by_value, reason = "entries are written in place")]
     pub(crate) fn entries(entries: Value) -> Self {
@@ -84,11 +89,18 @@ impl Scratch {
 
     /// The program with these arguments, and the config when there is one.
     pub(crate) fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_computer"));
-        command.args(arguments).current_dir(self.path("")).env_clear();
+        let mut command = self.other(env!("CARGO_BIN_EXE_computer").as_ref());
+        command.args(arguments);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
+        command
+    }
+
+    /// Another program, in the same place.
+    pub(crate) fn other(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path("")).env_clear();
         // Nothing of the machine's user gets in but the way to its programs.
         let kept = ["PATH", "USER", "LOGNAME", "TMPDIR"];
         command.envs(std::env::vars_os().filter(|(name, _)| kept.iter().any(|kept| name == kept)));

@@ -1,0 +1,160 @@
+//! Who belongs to whom, by session, descent and mark.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs, io,
+};
+
+use nix::{
+    sys::signal::{Signal as Sig, kill, killpg},
+    unistd::{Pid, Uid},
+};
+
+use super::{
+    Signal,
+    look::{Entry, closure, look_for, read},
+    pidfd::{self, pidfd},
+};
+use crate::process::{guard, mark::Mark};
+
+/// The living members of a process's tree: its session, its descendants, and whoever carries its mark.
+pub(in crate::process) fn members(pid: u32, mark: Mark) -> Vec<u32> {
+    // Not being able to look is not the same as finding nobody.
+    of_tree(pid, mark, |_| ()).unwrap_or_else(|_| vec![pid])
+}
+
+/// Signals the members, and returns how many there were.
+pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize {
+    // The group first: the system may be too short of descriptors to tell who else there is.
+    send_group(pid, signal);
+    let at_once = |entry: &Entry| {
+        if signal == Signal::Kill {
+            send(entry.pid, signal);
+        }
+    };
+    let members = of_tree(pid, mark, at_once).unwrap_or_else(|_| vec![pid]);
+    for member in &members {
+        send(*member, signal);
+    }
+    members.len()
+}
+
+fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Entry)) -> io::Result<Vec<u32>> {
+    // Most often the leader has ended before anybody asks.
+    let dead = matches!(read(pid), Ok(Some(leader)) if leader.zombie).then_some(pid);
+    let is_seed = |entry: &Entry| entry.pid == pid || entry.session == pid || entry.mark == Some(mark);
+    living(dead.into_iter().collect(), is_seed, met)
+}
+
+/// Kills every descendant of this process and all that carries a mark of ours, or of the daemon's for the guard. Whether
+/// nobody was there.
+///
+/// # Errors
+/// Nobody can tell who is there.
+pub(in crate::process) fn kill_all_of_ours() -> io::Result<bool> {
+    let own = std::process::id();
+    let is_seed = |entry: &Entry| entry.parent == own || entry.mark.is_some_and(Mark::is_ours);
+    let members = living(HashSet::new(), is_seed, |entry| send(entry.pid, Signal::Kill))?;
+    for member in &members {
+        send(*member, Signal::Kill);
+    }
+    Ok(members.is_empty())
+}
+
+/// The living processes that are seeds, with all their descendants; never ourselves, never the guard. Seeds are `met` at
+/// once: a process that does not stay for long is not there any more when all have been read about.
+fn living(dead: HashSet<u32>, is_seed: impl Fn(&Entry) -> bool, mut met: impl FnMut(&Entry)) -> io::Result<Vec<u32>> {
+    let met = |entry: &Entry| {
+        if is_seed(entry) && !entry.zombie && !is_spared(entry.pid) {
+            met(entry);
+        }
+    };
+    let picked = |all: &[Entry]| {
+        let found = closure(all, &is_seed);
+        all.iter().filter(|entry| found.contains(&entry.pid) && !is_spared(entry.pid)).copied().collect()
+    };
+    Ok(look_for(dead, met, picked)?.into_iter().map(|entry| entry.pid).collect())
+}
+
+/// Who was killed: names by pid.
+pub(in crate::process) type Ended = BTreeMap<u32, String>;
+
+/// Kills the living processes of our user that carry a mark of this tag and are no older than `since`; never ourselves,
+/// never the guard. Whether nobody was there.
+///
+/// # Errors
+/// Nobody can tell who is there.
+pub(in crate::process) fn kill_left_by(tag: u64, since: u64, ended: &mut Ended) -> io::Result<bool> {
+    let met = |entry: &Entry| {
+        if is_left_by(entry, tag, since) && !entry.zombie {
+            ended.extend(kill_exactly(*entry).map(|name| (entry.pid, name)));
+        }
+    };
+    let left = look_for(HashSet::new(), met, |all| {
+        all.iter().filter(|entry| is_left_by(entry, tag, since)).copied().collect()
+    });
+    Ok(left?.is_empty())
+}
+
+/// Whether it is certain that [`kill_left_by`] would find nobody.
+pub(in crate::process) fn nobody_is_left_by(tag: u64, since: u64) -> bool {
+    let left = look_for(
+        HashSet::new(),
+        |_| (),
+        |all| all.iter().filter(|entry| is_left_by(entry, tag, since)).copied().collect(),
+    );
+    left.is_ok_and(|left| left.is_empty())
+}
+
+fn is_left_by(entry: &Entry, tag: u64, since: u64) -> bool {
+    let is_marked = entry.mark.is_some_and(|mark| mark.tag() == tag) && entry.started >= since;
+    // One that has just ended may have left a child: it counts until the next look.
+    is_marked && !is_spared(entry.pid) && (entry.zombie || owner(entry.pid).is_none_or(|uid| uid == Uid::current()))
+}
+
+fn is_spared(pid: u32) -> bool {
+    pid == std::process::id() || guard::pid() == Some(pid)
+}
+
+/// Kills this very process, and nobody who has got its id since; its name if it was there.
+fn kill_exactly(entry: Entry) -> Option<String> {
+    let pidfd = pidfd(entry.pid).ok()?;
+    let now = read(entry.pid).ok()??;
+    if (now.started, now.mark) != (entry.started, entry.mark) {
+        return None;
+    }
+    let name = fs::read(format!("/proc/{}/comm", entry.pid)).ok()?;
+    pidfd::kill(&pidfd).ok()?;
+    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+}
+
+/// Whose process it is.
+fn owner(pid: u32) -> Option<Uid> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    ids.split_ascii_whitespace().next()?.parse().ok().map(Uid::from_raw)
+}
+
+/// Signals the group of a leader that is not reaped yet.
+fn send_group(leader: u32, signal: Signal) {
+    let signal = if signal == Signal::Kill { Sig::SIGKILL } else { Sig::SIGTERM };
+    if let Ok(leader) = i32::try_from(leader) {
+        // A group that is gone already is what was wanted.
+        let _ = killpg(Pid::from_raw(leader), signal);
+    }
+}
+
+fn send(pid: u32, signal: Signal) {
+    let Ok(pid) = i32::try_from(pid) else { return };
+    let signal = match signal {
+        Signal::Term => Sig::SIGTERM,
+        Signal::Kill => Sig::SIGKILL,
+    };
+    // A process that is gone already is what was wanted.
+    let _ = kill(Pid::from_raw(pid), signal);
+    if signal == Sig::SIGTERM {
+        // A stopped process takes a TERM only when it goes on.
+        let _ = kill(Pid::from_raw(pid), Sig::SIGCONT);
+    }
+}
