@@ -173,7 +173,7 @@ fn batch() -> anyhow::Result<()> {
             Ok(verdict) => json!({
                 "id": id, "verdict": verdict_word(verdict.allowed), "rule": text(verdict.rule.as_ref()),
             }),
-            Err(error) => json!({ "id": id, "error": error }),
+            Err(error) => json!({ "id": id, "verdict": "error", "rule": null, "error": error }),
         };
         writeln!(stdout, "{reply}")?;
         stdout.flush()?;

@@ -190,7 +190,7 @@ async fn as_json_the_keys_are_in_camel_case() {
     let health = serde_json::to_value(within("health", computer.health()).await).unwrap();
     assert_eq!(keys(&health), ["healthy", "entries", "totalTools", "guard"]);
     assert_eq!((&health["healthy"], &health["guard"]), (&json!(false), &json!("none")));
-    assert_eq!(health["totalTools"], 22, "twenty, the shell's, and a status tool");
+    assert_eq!(health["totalTools"], 27, "twenty, the shell's six, and a status tool");
     let entry = keys(&health["entries"][0]);
     for key in ["name", "healthy", "error", "state", "kind", "tools", "restarts", "lastError"] {
         assert!(entry.contains(&key), "{key}: {entry:?}");

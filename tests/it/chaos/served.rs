@@ -336,6 +336,8 @@ fn judge(answer: &Value) -> Result<String, Option<&'static str>> {
     if error.is_none() && answer["result"]["isError"] != true {
         return Ok(text.to_owned());
     }
+    // What an entry did is told of the tool that was called.
+    let text = text.strip_prefix("cannot call `").and_then(|rest| rest.split_once("`: ")).map_or(text, |(_, why)| why);
     let ways = [
         ("ended", text.starts_with("the server ")),
         ("not ready", text.starts_with("entry `")),
