@@ -306,9 +306,10 @@ impl Link {
         !lock(&self.waiting).is_empty()
     }
 
-    /// Whether a call is inside its clocks.
-    pub(super) fn has_calls(&self) -> bool {
-        lock(&self.waiting).values().any(|pending| pending.clock.is_some())
+    /// Whether a call is inside its clocks that began before then.
+    pub(super) fn has_calls(&self, then: Instant) -> bool {
+        let waiting = lock(&self.waiting);
+        waiting.values().any(|pending| pending.clock.as_ref().is_some_and(|clock| clock.begin <= then))
     }
 
     /// Notes that the server has said something.

@@ -35,7 +35,7 @@ pub(super) async fn keep(link: Arc<Link>) {
             (misses, suspected) = (0, None);
             continue;
         }
-        if link.has_calls() && suspected.is_none() {
+        if suspected.is_none() && link.has_calls(Instant::now()) {
             continue;
         }
         if answers(&link, interval).await {
@@ -44,8 +44,9 @@ pub(super) async fn keep(link: Arc<Link>) {
         }
         misses += 1;
         let is_over = suspected.map_or(misses >= MISSES, |since| since.elapsed() >= interval);
-        // A call that came meanwhile has a clock of its own.
-        if is_over && !link.has_calls() {
+        // Calls that were under way then have their time. Those that came later do not count: as long as somebody calls a
+        // server that is stuck there is always one.
+        if is_over && !link.has_calls(suspected.unwrap_or_else(Instant::now)) {
             let silent = suspected.map_or(interval * MISSES, |since| since.elapsed());
             link.mark_ended(&format!("has hung: it gave no sign of life for {}", shown(silent)));
             return;

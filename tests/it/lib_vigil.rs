@@ -105,6 +105,28 @@ async fn a_server_that_hangs_is_not_restarted_before_its_other_calls_have_had_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_is_restarted_though_somebody_calls_it_all_the_time() {
+    let fake = Fake::of([], |entry| watched(entry, 1_000, 700)).await;
+    let mut events = fake.computer.events();
+    signal(fake.pid(), Signal::SIGSTOP);
+    // One after the other, each before the last has been given up.
+    let calling = async {
+        let (mut calls, mut pace) = (Vec::new(), tokio::time::interval(Duration::from_millis(200)));
+        loop {
+            pace.tick().await;
+            calls.push(sent(&fake.computer, "fake__echo", CallContext::default()));
+        }
+    };
+    tokio::select! {
+        () = calling => {}
+        error = told(&mut events, "fake", "waiting") => {
+            let error = error.expect("it says why");
+            assert!(error.contains("gave no sign of life"), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_still_answers_after_a_call_was_given_up_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let asked = dir.path().join("asked");

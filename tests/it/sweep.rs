@@ -141,6 +141,13 @@ fn what_looks_alike_but_is_older_than_the_dead_run_is_left_alone() {
     let elder = Haunt::new();
     let mut sleep = Command::new("sleep");
     let older = sleep.arg(elder.time()).stdout(Stdio::null()).spawn().unwrap().id().cast_signed();
+    // Who was started in the same tick of the clock is no older.
+    eventually("the clock has ticked", || {
+        let mut later = Command::new("true").spawn().unwrap();
+        let ticked = started(later.id().cast_signed()) > started(older);
+        later.wait().unwrap();
+        ticked
+    });
     let mut doomed = Doomed::new();
     let server = pids_in(&doomed.scratch.path(doomed.haunt.time()))[1];
     let mark = soft_limit(server);
@@ -152,6 +159,12 @@ fn what_looks_alike_but_is_older_than_the_dead_run_is_left_alone() {
     doomed.next_start();
     doomed.haunt.is_over();
     assert!(alive(older));
+}
+
+/// When a process was started, in ticks; one that is not reaped yet may have ended.
+fn started(pid: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
 /// In which the mark is.
