@@ -24,16 +24,17 @@ pub(crate) fn leave(pid_file: &Path, time: &str) -> io::Result<()> {
     fs::write(pid_file, pids.map(|pid| pid.to_string()).join("\n"))
 }
 
-/// Starts those that have no lasting pid.
+/// Starts those that have no lasting pid. They are restless for some minutes, whatever becomes of the test.
 pub(crate) fn scatter(time: &str) -> io::Result<()> {
     // Forks, leaves its session and ends, again and again: whoever looks for it is easily too late.
-    restless(r#"sleep 0.005; exec setsid -f sh -c "$0" "$0" "$1""#, time)?;
+    let hop = r#"[ "$2" -gt 0 ] && sleep 0.02 && exec setsid -f sh -c "$0" "$0" "$1" $(($2 - 1))"#;
+    restless(hop, time)?;
     // Has one child after the other, each in a session of its own and without a variable.
-    restless(r#"while :; do setsid env -i sleep "$1" & sleep 0.05; done"#, time)
+    restless(r#"for n in $(seq "$2"); do setsid env -i sleep "$1" & sleep 0.05; done"#, time)
 }
 
 fn restless(script: &str, time: &str) -> io::Result<()> {
-    quiet("sh").args(["-c", script, script, time]).spawn().map(drop)
+    quiet("sh").args(["-c", script, script, time, "5000"]).spawn().map(drop)
 }
 
 /// Holds our stdout and stderr open, as children do that nobody thought about.

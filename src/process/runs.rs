@@ -103,7 +103,7 @@ mod linux {
             // What was killed may still be about to die, or has escaped a single blow: then the next run looks after it.
             if ours.holders == 0
                 && let File::Written(path) = &ours.file
-                && tree::nobody_is_left_by(mark::own_tag(), 0)
+                && tree::nobody_is_left_by(mark::own_tag(), Duration::ZERO)
             {
                 // Who has removed it already has done what was wanted.
                 let _ = std::fs::remove_file(path);

@@ -14,7 +14,11 @@ use std::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    Pipes, Process, Reader, Spawn, Stdin, Writer, guard, mark::Mark, open_files::Bound, runs::Hold, terminal, tree,
+    Pipes, Process, Reader, Spawn, Stdin, Writer, guard,
+    mark::Mark,
+    open_files::{self, Bound},
+    runs::Hold,
+    terminal, tree,
 };
 
 struct Job {
@@ -119,6 +123,7 @@ fn detach(command: &mut tokio::process::Command, mark: Mark, (bounds, has_termin
                 return Err(io::Error::from_raw_os_error(nix::libc::ESRCH));
             }
             bounds.into_iter().flatten().try_for_each(Bound::apply)?;
+            open_files::keep_to_the_standard_ones();
             if has_terminal {
                 terminal::take_control()?;
             }

@@ -56,49 +56,51 @@ impl Table {
 
     /// The living members of a process's tree: its session, whoever carries its mark, and their descendants.
     pub(super) fn members(&self, pid: u32, mark: Mark) -> Vec<&Row> {
-        self.living(|row| row.belongs_to(pid, mark))
-    }
-
-    /// The same with those that wait to be reaped.
-    pub(super) fn family(&self, pid: u32, mark: Mark) -> Vec<&Row> {
-        self.descent(|row| row.belongs_to(pid, mark))
-    }
-
-    /// The living among the seeds and all that descends from them.
-    pub(super) fn living(&self, is_seed: impl Fn(&Row) -> bool) -> Vec<&Row> {
-        let mut found = self.descent(is_seed);
+        let mut found = self.family(pid, mark);
         found.retain(|row| !row.zombie);
         found
     }
 
-    /// The seeds and all that descends from them; never ourselves, never the guard.
-    fn descent(&self, is_seed: impl Fn(&Row) -> bool) -> Vec<&Row> {
-        let mut found: HashSet<u32> = self.rows.iter().filter(|row| is_seed(row)).map(|row| row.pid).collect();
-        loop {
-            let before = found.len();
-            let children = self.rows.iter().filter(|row| found.contains(&row.parent)).map(|row| row.pid);
-            found.extend(children.collect::<Vec<_>>());
-            if found.len() == before {
-                break;
-            }
-        }
-        found.remove(&std::process::id());
-        guard::pid().map(|guard| found.remove(&guard));
-        self.rows.iter().filter(|row| found.contains(&row.pid)).collect()
+    /// The same with those that wait to be reaped.
+    pub(super) fn family(&self, pid: u32, mark: Mark) -> Vec<&Row> {
+        descent(&self.rows, |row| row.belongs_to(pid, mark))
     }
 }
 
+/// The seeds and all that descends from them; never ourselves, never the guard.
+pub(super) fn descent(rows: &[Row], is_seed: impl Fn(&Row) -> bool) -> Vec<&Row> {
+    let mut found: HashSet<u32> = rows.iter().filter(|row| is_seed(row)).map(|row| row.pid).collect();
+    loop {
+        let before = found.len();
+        let children = rows.iter().filter(|row| found.contains(&row.parent)).map(|row| row.pid);
+        found.extend(children.collect::<Vec<_>>());
+        if found.len() == before {
+            break;
+        }
+    }
+    rows.iter().filter(|row| found.contains(&row.pid) && !is_spared(row.pid)).collect()
+}
+
+/// Whether nothing is ever done to a process: to ourselves, or to the guard.
+pub(super) fn is_spared(pid: u32) -> bool {
+    pid == std::process::id() || guard::pid() == Some(pid)
+}
+
 impl Row {
-    fn belongs_to(&self, pid: u32, mark: Mark) -> bool {
+    pub(super) fn belongs_to(&self, pid: u32, mark: Mark) -> bool {
         self.pid == pid || self.session == pid || self.mark == Some(mark)
     }
 }
 
+#[cfg(target_os = "linux")]
+pub(super) use platform::read;
 pub(super) use platform::{name, open_files, resident, row, share};
 
 #[cfg(target_os = "linux")]
 mod platform {
     use std::{fs, io, time::Duration};
+
+    use nix::libc;
 
     use super::Row;
     use crate::process::mark::Mark;
@@ -117,10 +119,26 @@ mod platform {
 
     /// A process, if it is there.
     pub(in crate::process) fn row(pid: u32) -> Option<Row> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        read(pid).ok().flatten()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// That cannot be told.
+    pub(in crate::process) fn read(pid: u32) -> io::Result<Option<Row>> {
+        match fs::read(format!("/proc/{pid}/stat")) {
+            // The name of a program may be cut off in the middle of a character.
+            Ok(stat) => Ok(parse(pid, &String::from_utf8_lossy(&stat))),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(pid: u32, stat: &str) -> Option<Row> {
         // The name of the program stands in parentheses and may hold anything, parentheses too.
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let zombie = matches!(fields.next()?, "Z" | "X");
+        let has_ended = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
         let mut times = [Duration::ZERO; 4];
@@ -130,7 +148,10 @@ mod platform {
             *time = ticks(fields.next()?)?;
         }
         let [user, system, reaped_user, reaped_system] = times;
-        let start = ticks(fields.nth(4)?)?;
+        let threads: u32 = fields.nth(2)?.parse().ok()?;
+        let start = ticks(fields.nth(1)?)?;
+        // A process whose first thread has ended before the others is shown as one that has ended, too.
+        let zombie = has_ended && threads <= 1;
         let (own, reaped) = (user + system, reaped_user + reaped_system);
         Some(Row { pid, parent, session, zombie, mark: Mark::of(pid), start, own, reaped })
     }
@@ -162,7 +183,8 @@ mod platform {
 
     /// What a process calls itself.
     pub(in crate::process) fn name(row: &Row) -> String {
-        fs::read_to_string(format!("/proc/{}/comm", row.pid)).unwrap_or_default().trim_end().to_owned()
+        let name = fs::read(format!("/proc/{}/comm", row.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&name).trim_end().to_owned()
     }
 }
 

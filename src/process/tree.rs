@@ -12,7 +12,7 @@ mod pidfd;
 #[cfg(target_os = "linux")]
 pub(super) use {
     linux::{Ended, kill_all_of_ours, kill_left_by, members, nobody_is_left_by, signal},
-    look::{is_dying, read},
+    look::is_dying,
     pidfd::{ExitWatch, pidfd},
 };
 

@@ -32,7 +32,7 @@ pub(crate) struct Watch {
 pub(crate) enum Found {
     /// They use more than they may.
     Exceeded(Error),
-    /// One of them has as many files open as it may; in words for health.
+    /// One of them has about as many files open as it may; in words for health.
     Full(String),
 }
 
@@ -69,12 +69,12 @@ impl Watch {
         let exceeded = over(Limit::Processes, used.processes, self.limits.processes)
             .or_else(|| over(Limit::MemoryMb, used.memory.div_ceil(1 << 20), self.limits.memory_mb));
         exceeded.or_else(|| {
-            let (name, most) = (used.full?, self.limits.most_files()?);
+            let ((name, open), most) = (used.full?, self.limits.most_files()?);
             // It is said once.
             self.limits.open_files = None;
             Some(Found::Full(format!(
-                "a process of it (`{name}`) had as many files open as `limits.openFiles` lets it, {most}; raise it if \
-                 the server complains of too many open files"
+                "a process of it (`{name}`) had {open} files open of the {most} that `limits.openFiles` lets it; raise \
+                 it if the server complains of too many open files"
             )))
         })
     }
@@ -85,8 +85,8 @@ struct Used {
     /// In bytes; 0 when it is not limited.
     memory: u64,
     processes: u64,
-    /// The name of one that has as many files open as it may.
-    full: Option<String>,
+    /// The name of one that has about as many files open as it may, and how many.
+    full: Option<(String, u64)>,
 }
 
 /// A question to the one thread that looks.
@@ -133,9 +133,12 @@ impl Used {
             // Who shares what costs the system more to say: only when it matters.
             if with_shared > most << 20 { sum(table::share) } else { with_shared }
         });
-        let full = limits
-            .most_files()
-            .and_then(|most| members.iter().find(|row| table::open_files(row).is_some_and(|open| open >= most)));
-        Self { memory, processes: members.len() as u64, full: full.map(|row| table::name(row)) }
+        // One that was refused a file has often closed another by the time of the look.
+        let few = |most| most - most / 32;
+        let full = limits.most_files().and_then(|most| {
+            let open = |row: &&Row| Some((table::name(row), table::open_files(row).filter(|open| *open >= few(most))?));
+            members.iter().find_map(open)
+        });
+        Self { memory, processes: members.len() as u64, full }
     }
 }

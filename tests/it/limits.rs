@@ -140,6 +140,31 @@ async fn meanwhile_another_is_ended(computer: &Computer, times: u32) {
     }
 }
 
+/// Whether three such processes and their server are more than three.
+async fn each_counts(child: &str) {
+    let crowd = scripted(&format!("for i in {{1..3}}; do {child} </dev/null >/dev/null & done"));
+    let limits = Limits { processes: Some(3), ..NO };
+    let computer = Computer::new(ComputerConfig::new().with("crowd", never_restarted(crowd.limits(limits))).unwrap());
+    let mut events = computer.events();
+    within("the start", computer.start()).await.unwrap();
+    let said = told(&mut events, "crowd", "failed").await.unwrap();
+    assert!(said.contains("were 4 processes, and `limits.processes` allows 3"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_name_is_no_text_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = format!("'{}'/$'\\xff\\xfe'", dir.path().display());
+    each_counts(&format!("{{ ln -sf \"$(command -v sleep)\" {odd}; exec {odd} 1000; }}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_first_thread_has_ended_counts() {
+    let script = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(1000,)).start(); \
+                  ctypes.CDLL(None).pthread_exit(None)";
+    each_counts(&format!("python3 -c '{script}'")).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_stays_within_the_limits_is_left_alone_while_others_are_ended() {
     let den = Den::new();
@@ -236,16 +261,26 @@ async fn each_process_gets_the_limits_of_its_entry_and_nobody_else_does() {
     assert_eq!(act(&computer, "free").await.unwrap(), String::from_utf8(own).unwrap().trim());
 }
 
+#[test]
+fn what_the_host_was_left_open_by_its_parent_is_not_passed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (script, fake) = (dir.path().join("seen"), fake::<&str>([])["command"].clone());
+    let list = format!("ls /proc/$$/fd > '{}'; exec \"$0\" --tools 1", script.display());
+    let scratch = Scratch::entries(json!({ "a": { "command": "bash", "args": ["-c", list, fake] } }));
+    run(after("exec 9</dev/null 40</dev/null", &scratch.command(["status"])), "").ok();
+    let seen = std::fs::read_to_string(script).unwrap();
+    assert_eq!(seen.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_has_all_its_files_open_is_told_of_and_lives() {
-    // The first of the numbers are left out by the loop.
-    let open =
-        r"call() { exec 3<&0 4<&0 5<&0 6<&0 7<&0 8<&0 9<&0; while exec {fd}<&0; do :; done 2>/dev/null; succeed; }";
+    // All but two of the 64.
+    let open = r#"call() { for n in {3..61}; do eval "exec $n<&0"; done; succeed; }"#;
     let limits = Limits { open_files: Some(64), ..NO };
     let computer = up([("full", scripted(open).limits(limits)), ("empty", scripted("").limits(limits))]).await;
     act(&computer, "full").await.unwrap();
-    let problem = "a process of it (`bash`) had as many files open as `limits.openFiles` lets it, 64; raise it if the \
-                   server complains of too many open files";
+    let problem = "a process of it (`bash`) had 62 files open of the 64 that `limits.openFiles` lets it; raise it if \
+                   the server complains of too many open files";
     until("it is told", async || health_of(&computer, "full").await.problems.iter().any(|known| known == problem))
         .await;
     let health = health_of(&computer, "full").await;
@@ -271,11 +306,16 @@ async fn other_limits_are_another_configuration() {
 
 /// The program, with limits of its own.
 fn limited(words: &str, command: &Command) -> Command {
-    let mut limited = Command::new("bash");
-    limited.arg("-c").arg(format!("ulimit {words} && exec \"$0\" \"$@\"")).arg(command.get_program());
-    limited.args(command.get_args()).current_dir(command.get_current_dir().unwrap()).env_clear();
-    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    limited
+    after(&format!("ulimit {words}"), command)
+}
+
+/// The program, in the place of a shell that has done something before.
+fn after(act: &str, command: &Command) -> Command {
+    let mut all = Command::new("bash");
+    all.arg("-c").arg(format!("{act} && exec \"$0\" \"$@\"")).arg(command.get_program());
+    all.args(command.get_args()).current_dir(command.get_current_dir().unwrap()).env_clear();
+    all.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    all
 }
 
 #[test]

@@ -13,27 +13,32 @@ use serde::{Deserialize, Serialize};
 use crate::process::{
     guard,
     mark::{self, Mark},
-    tree,
+    table, tree,
 };
 
 /// A process that nobody else can be taken for: its id is given again, but not with the same start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Instance {
     pub(super) pid: u32,
-    /// In clock ticks since the boot.
+    /// In milliseconds of the system's uptime.
     pub(super) started: u64,
 }
 
 impl Instance {
     fn of(pid: u32) -> io::Result<Self> {
-        let entry = tree::read(pid)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(Self { pid, started: entry.started })
+        let row = table::read(pid)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self { pid, started: u64::try_from(row.start.as_millis()).map_err(io::Error::other)? })
+    }
+
+    /// When it was started, on the clock of the system's uptime.
+    pub(super) fn start(self) -> Duration {
+        Duration::from_millis(self.started)
     }
 
     /// One that cannot be asked about lives.
     pub(super) fn life(self) -> Life {
-        match tree::read(self.pid) {
-            Ok(Some(entry)) if entry.started != self.started || entry.zombie => Life::Over,
+        match table::read(self.pid) {
+            Ok(Some(row)) if row.start != self.start() || row.zombie => Life::Over,
             Ok(Some(_)) if tree::is_dying(self.pid) => Life::Ends,
             Ok(None) => Life::Over,
             Ok(Some(_)) | Err(_) => Life::Lives,

@@ -98,7 +98,7 @@ fn end(path: &Path, run: &Record, deadline: Instant) -> bool {
     let mut ended = Ended::new();
     let done = loop {
         // Not being able to look is not the same as finding nobody.
-        if tree::kill_left_by(run.tag, run.process.started, &mut ended).unwrap_or(false) {
+        if tree::kill_left_by(run.tag, run.process.start(), &mut ended).unwrap_or(false) {
             break true;
         }
         if Instant::now() >= deadline {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs, io,
+    time::Duration,
 };
 
 use nix::{
@@ -12,10 +13,13 @@ use nix::{
 
 use super::{
     Signal,
-    look::{Entry, closure, look_for, read},
+    look::look_for,
     pidfd::{self, pidfd},
 };
-use crate::process::{guard, mark::Mark};
+use crate::process::{
+    mark::Mark,
+    table::{self, Row, descent, is_spared},
+};
 
 /// The living members of a process's tree: its session, its descendants, and whoever carries its mark.
 pub(in crate::process) fn members(pid: u32, mark: Mark) -> Vec<u32> {
@@ -27,9 +31,9 @@ pub(in crate::process) fn members(pid: u32, mark: Mark) -> Vec<u32> {
 pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize {
     // The group first: the system may be too short of descriptors to tell who else there is.
     send_group(pid, signal);
-    let at_once = |entry: &Entry| {
+    let at_once = |row: &Row| {
         if signal == Signal::Kill {
-            send(entry.pid, signal);
+            send(row.pid, signal);
         }
     };
     let members = of_tree(pid, mark, at_once).unwrap_or_else(|_| vec![pid]);
@@ -39,11 +43,10 @@ pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize 
     members.len()
 }
 
-fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Entry)) -> io::Result<Vec<u32>> {
+fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Row)) -> io::Result<Vec<u32>> {
     // Most often the leader has ended before anybody asks.
-    let dead = matches!(read(pid), Ok(Some(leader)) if leader.zombie).then_some(pid);
-    let is_seed = |entry: &Entry| entry.pid == pid || entry.session == pid || entry.mark == Some(mark);
-    living(dead.into_iter().collect(), is_seed, met)
+    let dead = matches!(table::read(pid), Ok(Some(leader)) if leader.zombie).then_some(pid);
+    living(dead.into_iter().collect(), |row| row.belongs_to(pid, mark), met)
 }
 
 /// Kills every descendant of this process and all that carries a mark of ours, or of the daemon's for the guard. Whether
@@ -53,8 +56,8 @@ fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Entry)) -> io::Result<Vec<u32>
 /// Nobody can tell who is there.
 pub(in crate::process) fn kill_all_of_ours() -> io::Result<bool> {
     let own = std::process::id();
-    let is_seed = |entry: &Entry| entry.parent == own || entry.mark.is_some_and(Mark::is_ours);
-    let members = living(HashSet::new(), is_seed, |entry| send(entry.pid, Signal::Kill))?;
+    let is_seed = |row: &Row| row.parent == own || row.mark.is_some_and(Mark::is_ours);
+    let members = living(HashSet::new(), is_seed, |row| send(row.pid, Signal::Kill))?;
     for member in &members {
         send(*member, Signal::Kill);
     }
@@ -63,17 +66,14 @@ pub(in crate::process) fn kill_all_of_ours() -> io::Result<bool> {
 
 /// The living processes that are seeds, with all their descendants; never ourselves, never the guard. Seeds are `met` at
 /// once: a process that does not stay for long is not there any more when all have been read about.
-fn living(dead: HashSet<u32>, is_seed: impl Fn(&Entry) -> bool, mut met: impl FnMut(&Entry)) -> io::Result<Vec<u32>> {
-    let met = |entry: &Entry| {
-        if is_seed(entry) && !entry.zombie && !is_spared(entry.pid) {
-            met(entry);
+fn living(dead: HashSet<u32>, is_seed: impl Fn(&Row) -> bool, mut met: impl FnMut(&Row)) -> io::Result<Vec<u32>> {
+    let met = |row: &Row| {
+        if is_seed(row) && !row.zombie && !is_spared(row.pid) {
+            met(row);
         }
     };
-    let picked = |all: &[Entry]| {
-        let found = closure(all, &is_seed);
-        all.iter().filter(|entry| found.contains(&entry.pid) && !is_spared(entry.pid)).copied().collect()
-    };
-    Ok(look_for(dead, met, picked)?.into_iter().map(|entry| entry.pid).collect())
+    let picked = |all: &[Row]| descent(all, &is_seed).into_iter().copied().collect();
+    Ok(look_for(dead, met, picked)?.into_iter().map(|row| row.pid).collect())
 }
 
 /// Who was killed: names by pid.
@@ -84,48 +84,40 @@ pub(in crate::process) type Ended = BTreeMap<u32, String>;
 ///
 /// # Errors
 /// Nobody can tell who is there.
-pub(in crate::process) fn kill_left_by(tag: u64, since: u64, ended: &mut Ended) -> io::Result<bool> {
-    let met = |entry: &Entry| {
-        if is_left_by(entry, tag, since) && !entry.zombie {
-            ended.extend(kill_exactly(*entry).map(|name| (entry.pid, name)));
+pub(in crate::process) fn kill_left_by(tag: u64, since: Duration, ended: &mut Ended) -> io::Result<bool> {
+    let met = |row: &Row| {
+        if is_left_by(row, tag, since) && !row.zombie {
+            ended.extend(kill_exactly(*row).map(|name| (row.pid, name)));
         }
     };
-    let left = look_for(HashSet::new(), met, |all| {
-        all.iter().filter(|entry| is_left_by(entry, tag, since)).copied().collect()
-    });
+    let left =
+        look_for(HashSet::new(), met, |all| all.iter().filter(|row| is_left_by(row, tag, since)).copied().collect());
     Ok(left?.is_empty())
 }
 
 /// Whether it is certain that [`kill_left_by`] would find nobody.
-pub(in crate::process) fn nobody_is_left_by(tag: u64, since: u64) -> bool {
-    let left = look_for(
-        HashSet::new(),
-        |_| (),
-        |all| all.iter().filter(|entry| is_left_by(entry, tag, since)).copied().collect(),
-    );
+pub(in crate::process) fn nobody_is_left_by(tag: u64, since: Duration) -> bool {
+    let left =
+        look_for(HashSet::new(), |_| (), |all| all.iter().filter(|row| is_left_by(row, tag, since)).copied().collect());
     left.is_ok_and(|left| left.is_empty())
 }
 
-fn is_left_by(entry: &Entry, tag: u64, since: u64) -> bool {
-    let is_marked = entry.mark.is_some_and(|mark| mark.tag() == tag) && entry.started >= since;
+fn is_left_by(row: &Row, tag: u64, since: Duration) -> bool {
+    let is_marked = row.mark.is_some_and(|mark| mark.tag() == tag) && row.start >= since;
     // One that has just ended may have left a child: it counts until the next look.
-    is_marked && !is_spared(entry.pid) && (entry.zombie || owner(entry.pid).is_none_or(|uid| uid == Uid::current()))
-}
-
-fn is_spared(pid: u32) -> bool {
-    pid == std::process::id() || guard::pid() == Some(pid)
+    is_marked && !is_spared(row.pid) && (row.zombie || owner(row.pid).is_none_or(|uid| uid == Uid::current()))
 }
 
 /// Kills this very process, and nobody who has got its id since; its name if it was there.
-fn kill_exactly(entry: Entry) -> Option<String> {
-    let pidfd = pidfd(entry.pid).ok()?;
-    let now = read(entry.pid).ok()??;
-    if (now.started, now.mark) != (entry.started, entry.mark) {
+fn kill_exactly(row: Row) -> Option<String> {
+    let pidfd = pidfd(row.pid).ok()?;
+    let now = table::row(row.pid)?;
+    if (now.start, now.mark) != (row.start, row.mark) {
         return None;
     }
-    let name = fs::read(format!("/proc/{}/comm", entry.pid)).ok()?;
+    let name = table::name(&row);
     pidfd::kill(&pidfd).ok()?;
-    Some(String::from_utf8_lossy(&name).trim_end().to_owned())
+    Some(name)
 }
 
 /// Whose process it is.

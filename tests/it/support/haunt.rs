@@ -1,6 +1,6 @@
 //! Processes that want to outlive what they belong to, known by what they cannot hide: how long they sleep.
 
-use std::{fs, path::Path, time::Instant};
+use std::{cmp::Reverse, fs, path::Path, time::Instant};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     PATIENCE, fake,
-    procs::{alive, descriptions, eventually},
+    procs::{descriptions, eventually},
     program::text,
 };
 
@@ -52,16 +52,22 @@ impl Haunt {
 
     /// The processes that live. One that forks and ends again and again is seen in one of a few looks.
     pub(crate) fn alive(&self) -> Vec<i32> {
-        let mut found: Vec<i32> = (0..5).flat_map(|_| self.look()).filter(|pid| alive(*pid)).collect();
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            self.look(|pid| found.push(pid));
+        }
         found.sort_unstable();
         found.dedup();
         found
     }
 
-    fn look(&self) -> Vec<i32> {
+    /// Tells of each at once, the newest first: it may be gone when all have been looked at. Those that are not reaped
+    /// yet have neither arguments nor variables.
+    fn look(&self, mut met: impl FnMut(i32)) {
         let entries = fs::read_dir("/proc").expect("/proc is there");
-        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| self.is_of(*pid)).collect()
+        let mut pids: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        pids.sort_unstable_by_key(|pid| Reverse(*pid));
+        pids.into_iter().filter(|pid| self.is_of(*pid)).for_each(&mut met);
     }
 
     fn is_of(&self, pid: i32) -> bool {
@@ -88,15 +94,14 @@ impl Haunt {
 
 impl Drop for Haunt {
     fn drop(&mut self) {
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            let left = self.alive();
-            if left.is_empty() {
-                return;
-            }
-            for pid in left {
+        let (begin, mut quiet) = (Instant::now(), 0);
+        // Several looks in which nobody lives: one alone may have missed somebody.
+        while quiet < 10 && begin.elapsed() < PATIENCE {
+            quiet += 1;
+            self.look(|pid| {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
+                quiet = 0;
+            });
         }
     }
 }

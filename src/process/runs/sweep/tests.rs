@@ -8,6 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{super::record::Instance, *};
+use crate::process::table;
 
 /// A directory of records, and processes that carry marks of runs that never were.
 struct Scene {
@@ -68,7 +69,7 @@ impl Drop for Scene {
 }
 
 fn lives(pid: u32) -> bool {
-    tree::read(pid).unwrap().is_some_and(|entry| !entry.zombie)
+    table::read(pid).unwrap().is_some_and(|row| !row.zombie)
 }
 
 #[test]
@@ -86,10 +87,11 @@ fn one_that_forks_and_ends_again_and_again_is_ended_too() {
     let mut scene = Scene::new();
     let name = format!("hop-{:x}", scene.tag);
     let hop = scene.directory.path().join(&name);
-    fs::write(&hop, "#!/bin/sh\nexec setsid -f \"$0\"\n").unwrap();
+    // For half a minute: it must not go on for ever when it is missed.
+    fs::write(&hop, "#!/bin/sh\n[ $1 -gt 0 ] && exec setsid -f \"$0\" $(($1 - 1))\n").unwrap();
     fs::set_permissions(&hop, fs::Permissions::from_mode(0o700)).unwrap();
-    for _ in 0..10 {
-        scene.child(&format!("exec {}", hop.display()), scene.tag);
+    for _ in 0..3 {
+        scene.child(&format!("exec {} 20000", hop.display()), scene.tag);
         let path = scene.record(&scene.dead());
         scene.sweep();
         assert!(!path.exists(), "in the time that there is");
@@ -128,7 +130,8 @@ fn who_is_older_than_the_run_is_none_of_its_processes() {
     let mut scene = Scene::new();
     let old = scene.marked(scene.tag);
     let dead = scene.dead();
-    let started = tree::read(old).unwrap().unwrap().started + 1;
+    let start = table::read(old).unwrap().unwrap().start;
+    let started = u64::try_from(start.as_millis()).unwrap() + 1;
     // No process has the id 0.
     scene.record(&Record { process: Instance { pid: 0, started }, ..dead });
     scene.sweep();
