@@ -330,6 +330,9 @@ pub struct ShellConfig {
     pub login: Login,
     /// Whether the whole output of a command is kept in a file when its result holds only a part.
     pub spill: bool,
+    /// Programs, by name, that go on for good when a command has left them running as daemons, such as `tmux`. All
+    /// else that a command leaves ends with the entry.
+    pub keep: Vec<String>,
 }
 
 /// Whose environment the commands of a shell run in.
@@ -356,6 +359,7 @@ impl ShellConfig {
             env: Vec::new(),
             login: Login::default(),
             spill: false,
+            keep: Vec::new(),
         }
     }
 
@@ -363,6 +367,13 @@ impl ShellConfig {
     #[must_use]
     pub fn cwd(mut self, dir: impl Into<PathBuf>) -> Self {
         self.cwd = Some(dir.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// Sets which programs go on for good when a command has left them running as daemons.
+    #[must_use]
+    pub fn keep(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.keep = names.into_iter().map(Into::into).collect();
         self
     }
 

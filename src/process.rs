@@ -4,6 +4,7 @@
 //! escapes its session, or its parent, is still known to be of it.
 
 pub mod guard;
+mod kept;
 mod limits;
 mod mark;
 pub mod open_files;
@@ -25,6 +26,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+pub(crate) use kept::Kept;
 pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
@@ -80,6 +82,8 @@ pub(crate) struct Pipes {
 pub(crate) struct Process {
     pid: u32,
     mark: Mark,
+    /// When it was there.
+    begun: std::time::Instant,
     limits: Limits,
     child: Option<Child>,
     #[cfg(target_os = "linux")]
@@ -90,6 +94,9 @@ pub(crate) struct Process {
 
 /// The pause between two looks at what is still alive; ending takes a few of them.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How long a process is so new that the system cannot have given all its ids once since, the fastest one not.
+const NEW: Duration = Duration::from_millis(200);
 
 /// How long the kernel may take to carry out kills before what is left is named in the log and left to the guard.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
@@ -162,6 +169,9 @@ impl Process {
 
     /// Kills in rounds until nothing of the process is found alive: a fork may be faster than a round.
     pub(crate) async fn kill(&mut self) {
+        if self.recent_members().is_some_and(|members| members.is_empty()) {
+            return;
+        }
         let limit = Instant::now() + KILL_LIMIT;
         while self.signal(tree::Signal::Kill).await > 0 {
             if Instant::now() >= limit {
@@ -175,9 +185,29 @@ impl Process {
     /// The living members of the process's tree, itself included.
     pub(crate) async fn members(&self) -> Vec<u32> {
         guard::while_there().await;
+        if let Some(few) = self.recent_members() {
+            return few;
+        }
         let (pid, mark) = (self.pid, self.mark);
         // It reads about every process of the system.
         blocking(move || tree::members(pid, mark)).await.unwrap_or_default()
+    }
+
+    /// Lets programs of these names go on that have left its group, as daemons do, with all that descends from them:
+    /// nothing ends them any more, not even our own end.
+    ///
+    /// Once begun it is carried out, even when its caller goes away.
+    pub(crate) async fn let_go(&self, names: &[String]) -> Vec<Kept> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        guard::while_there().await;
+        let (pid, mark, names) = (self.pid, self.mark, names.to_vec());
+        let kept = blocking(move || kept::let_go(pid, mark, &names)).await.unwrap_or_default();
+        for Kept { pid, name } in &kept {
+            tracing::info!(pid, name, "a program is left running for good: `keep` names it");
+        }
+        kept
     }
 
     /// Sends TERM to all of it.
@@ -210,6 +240,16 @@ impl Process {
         let (pid, mark) = (self.pid, self.mark);
         // A runtime that is being shut down does nothing for us any more.
         blocking(move || tree::signal(pid, mark, signal)).await.unwrap_or_else(|| tree::signal(pid, mark, signal))
+    }
+
+    /// The members, if the process is so new that few others can be some: reading about every process of the system
+    /// would cost a short command more than it takes itself.
+    fn recent_members(&self) -> Option<Vec<u32>> {
+        #[cfg(target_os = "linux")]
+        if self.begun.elapsed() < NEW {
+            return tree::recent_members(self.pid, self.mark);
+        }
+        None
     }
 }
 

@@ -154,7 +154,7 @@ mod tests {
         let (config, warnings) = parse(&opened, "init").unwrap();
         assert_eq!(warnings, []);
         let names: Vec<_> = config.entries.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["filesystem", "git", "tracker", "github", "browser", "shell"]);
+        assert_eq!(names, ["filesystem", "git", "tracker", "github", "browser", "project", "shell"]);
         let EntryKind::Http(http) = &entry(&config, "tracker").kind else { panic!("no HTTP entry") };
         assert_eq!(http.url, "https://mcp.example.com/mcp");
         assert!(entry(&config, "browser").deferred);

@@ -62,7 +62,6 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("maxConcurrent", "a limit on calls at the same time"),
             ("lazy", "connecting at the first call"),
             ("idleStop", "stopping an entry that nobody uses"),
-            ("keep", "keeping a shell's background jobs"),
         ],
         Shape::Tools | Shape::Diagnostics | Shape::Limits | Shape::Mode | Shape::Pattern => &[],
     }

@@ -153,7 +153,17 @@ pub(super) fn shell(fields: &mut Fields<'_>) -> Option<ShellConfig> {
         );
     }
     set(&mut config.spill, fields.take("spill").and_then(|node| node.flag()));
+    config.keep = fields.take("keep").map(|node| names(&node)).unwrap_or_default();
     mode.map(|_| config)
+}
+
+/// Names of programs.
+fn names(node: &Node<'_>) -> Vec<String> {
+    let names = node.texts().unwrap_or_default();
+    for name in names.iter().filter(|name| name.contains('/')) {
+        node.mistake(&format!("`{name}` is no name of a program; give it without a directory, such as \"tmux\""));
+    }
+    names
 }
 
 const LOGINS: &[(&str, Login)] = &[("snapshot", Login::Snapshot), ("always", Login::Always), ("never", Login::Never)];
@@ -303,7 +313,7 @@ mod tests {
         let read = kind(
             r#"{ "type": "shell", "mode": "unrestricted", "cwd": "${workspaceFolder}", "shell": "/bin/bash",
                  "timeout": "1m", "maxTimeout": "2m", "maxOutput": 500, "env": { "A": "b" }, "login": "never",
-                 "spill": true }"#,
+                 "spill": true, "keep": ["tmux", "ssh-agent"] }"#,
         );
         let expected = ShellConfig {
             cwd: Some("${workspaceFolder}".into()),
@@ -315,8 +325,16 @@ mod tests {
             env: vec![("A".into(), "b".into())],
             login: Login::Never,
             spill: true,
+            keep: vec!["tmux".into(), "ssh-agent".into()],
         };
         assert_eq!(read, EntryKind::Shell(expected));
+    }
+
+    #[test]
+    fn a_program_is_kept_by_its_name() {
+        let found = mistakes(r#"{ "type": "shell", "mode": "unrestricted", "keep": ["/usr/bin/tmux"] }"#);
+        let expected = "`keep`: `/usr/bin/tmux` is no name of a program; give it without a directory, such as \"tmux\"";
+        assert_eq!(found, [expected]);
     }
 
     #[test]

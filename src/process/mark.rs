@@ -35,6 +35,9 @@ pub(super) fn own_tag() -> u64 {
 }
 
 impl Mark {
+    /// That of processes which are nobody's any more. Their children are born with it.
+    pub(super) const LET_GO: Self = Self((PREFIX + 1) << (NONCE_BITS + COUNTER_BITS));
+
     /// The next mark of this process.
     pub(super) fn next() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -76,7 +79,8 @@ impl Mark {
     }
 
     fn from_limit(limit: u64) -> Option<Self> {
-        (limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX).then_some(Self(limit))
+        let is_mark = limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX || limit == Self::LET_GO.0;
+        is_mark.then_some(Self(limit))
     }
 }
 
@@ -111,6 +115,22 @@ mod linux {
             limit.rlim_cur = self.0;
             // SAFETY: `limit` is a valid `rlimit`, only read by the call.
             if unsafe { libc::setrlimit(libc::RLIMIT_RTTIME, &raw const limit) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        }
+
+        /// Gives it to a process that is there, in the place of the one that it has.
+        pub(in crate::process) fn give(self, pid: u32) -> io::Result<()> {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            let pid = i32::try_from(pid).map_err(io::Error::other)?;
+            // SAFETY: `limit` is a valid place for one `rlimit`; with no new limit given the call changes nothing.
+            if unsafe { libc::prlimit(pid, libc::RLIMIT_RTTIME, ptr::null(), &raw mut limit) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            limit.rlim_cur = self.0;
+            // SAFETY: `limit` is a valid `rlimit`, only read by the call, which writes nothing back.
+            if unsafe { libc::prlimit(pid, libc::RLIMIT_RTTIME, &raw const limit, ptr::null_mut()) } != 0 {
                 return Err(io::Error::last_os_error());
             }
             Ok(())

@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
     sync::{LazyLock, mpsc},
     thread,
+    time::Instant,
 };
 
 use tokio::{runtime::Handle, sync::oneshot};
@@ -69,6 +70,7 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
     let process = Process {
         pid,
         mark,
+        begun: Instant::now(),
         limits: spawn.limits,
         #[cfg(target_os = "linux")]
         exit: tree::ExitWatch::new(pid).inspect_err(|_| {

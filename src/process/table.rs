@@ -44,6 +44,10 @@ impl Table {
         Ok(Self { rows, at, uptime })
     }
 
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     /// When it was looked.
     pub(super) fn at(&self) -> Instant {
         self.at
@@ -67,38 +71,44 @@ impl Table {
     }
 }
 
-/// The seeds and all that descends from them; never ourselves, never the guard.
+/// The seeds and all that descends from them; never who is spared, nor what descends from him.
 pub(super) fn descent(rows: &[Row], is_seed: impl Fn(&Row) -> bool) -> Vec<&Row> {
-    let mut found: HashSet<u32> = rows.iter().filter(|row| is_seed(row)).map(|row| row.pid).collect();
+    let is_seed = |row: &&Row| is_seed(row) && !row.is_spared();
+    let mut found: HashSet<u32> = rows.iter().filter(is_seed).map(|row| row.pid).collect();
     loop {
         let before = found.len();
-        let children = rows.iter().filter(|row| found.contains(&row.parent)).map(|row| row.pid);
+        let is_child = |row: &&Row| found.contains(&row.parent) && !row.is_spared();
+        let children = rows.iter().filter(is_child).map(|row| row.pid);
         found.extend(children.collect::<Vec<_>>());
         if found.len() == before {
             break;
         }
     }
-    rows.iter().filter(|row| found.contains(&row.pid) && !is_spared(row.pid)).collect()
-}
-
-/// Whether nothing is ever done to a process: to ourselves, or to the guard.
-pub(super) fn is_spared(pid: u32) -> bool {
-    pid == std::process::id() || guard::pid() == Some(pid)
+    rows.iter().filter(|row| found.contains(&row.pid)).collect()
 }
 
 impl Row {
     pub(super) fn belongs_to(&self, pid: u32, mark: Mark) -> bool {
         self.pid == pid || self.session == pid || self.mark == Some(mark)
     }
+
+    /// Whether nothing is ever done to it: to ourselves, to the guard, to what was let go.
+    pub(super) fn is_spared(&self) -> bool {
+        self.pid == std::process::id() || guard::pid() == Some(self.pid) || self.mark == Some(Mark::LET_GO)
+    }
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use platform::read;
+pub(super) use platform::{last_pid, read};
 pub(super) use platform::{name, open_files, resident, row, share};
 
 #[cfg(target_os = "linux")]
 mod platform {
-    use std::{fs, io, time::Duration};
+    use std::{
+        fs::{self, File},
+        io::{self, Read},
+        time::Duration,
+    };
 
     use nix::libc;
 
@@ -127,12 +137,23 @@ mod platform {
     /// # Errors
     /// That cannot be told.
     pub(in crate::process) fn read(pid: u32) -> io::Result<Option<Row>> {
-        match fs::read(format!("/proc/{pid}/stat")) {
+        let mut buffer = [0; LINE];
+        let stat = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer));
+        match stat {
             // The name of a program may be cut off in the middle of a character.
-            Ok(stat) => Ok(parse(pid, &String::from_utf8_lossy(&stat))),
+            Ok(length) => Ok(parse(pid, &String::from_utf8_lossy(&buffer[..length]))),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Longer than what the system says of a process: fifty numbers and a short name. It says all of it at once, and
+    /// reading in more than one step is what costs.
+    const LINE: usize = 2048;
+
+    /// The id that was given last.
+    pub(in crate::process) fn last_pid() -> Option<u32> {
+        fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
     }
 
     fn parse(pid: u32, stat: &str) -> Option<Row> {

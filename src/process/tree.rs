@@ -8,12 +8,15 @@ mod look;
 mod other;
 #[cfg(target_os = "linux")]
 mod pidfd;
+#[cfg(target_os = "linux")]
+mod recent;
 
 #[cfg(target_os = "linux")]
 pub(super) use {
     linux::{Ended, kill_all_of_ours, kill_left_by, members, nobody_is_left_by, signal},
     look::is_dying,
     pidfd::{ExitWatch, pidfd},
+    recent::recent_members,
 };
 
 #[cfg(all(unix, not(target_os = "linux")))]

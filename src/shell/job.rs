@@ -16,12 +16,12 @@ use super::{
     Commands, escapes,
     log::Log,
     output::Shown,
-    result::{Ended, code_of, report},
+    result::{Ended, Left, code_of, of_kept, report},
     run::{DRAIN, GRACE, finish},
     stream::{Printed, read},
 };
 use crate::{
-    process::{self, Pipes, Process, Size, Terminal},
+    process::{self, Kept, Pipes, Process, Size, Terminal},
     source::Answer,
     wire::Outbox,
 };
@@ -35,6 +35,8 @@ pub(super) struct Job {
     log: Mutex<Log>,
     grown: watch::Sender<u64>,
     fate: watch::Sender<Fate>,
+    /// What of it was let go.
+    kept: Mutex<Vec<Kept>>,
     input: Option<Outbox>,
     terminal: Option<Terminal>,
     wishes: mpsc::UnboundedSender<Wish>,
@@ -82,6 +84,7 @@ impl Begun {
             log: Mutex::new(Log::new(directory.as_deref())),
             grown: watch::Sender::new(0),
             fate: watch::Sender::new(Fate::Runs),
+            kept: Mutex::default(),
             input: pipes.stdin.take().map(Outbox::new),
             terminal: pipes.terminal.take(),
             wishes,
@@ -98,12 +101,15 @@ impl Begun {
         let Self { job, mut process, pipes, mut wishes, deadline } = self;
         let mut heard = Heard { pipes, open: [true, true], buffers: [Vec::new(), Vec::new()] };
         let (mut gone, mut status) = (false, None);
-        let mut pause = DRAIN;
+        let (mut pause, mut is_late) = (DRAIN, false);
         let mut look_at: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = shell.stop.cancelled() => break,
-                () = at(deadline) => break,
+                () = at(deadline) => {
+                    is_late = true;
+                    break;
+                }
                 wish = wishes.recv() => match wish {
                     Some(Wish::Signal(name, reply)) => { let _ = reply.send(process.send(&name).await); }
                     Some(Wish::End) | None => break,
@@ -113,6 +119,7 @@ impl Begun {
                     look_at = Some(Instant::now());
                 }
                 () = at(look_at) => {
+                    job.keep(process.let_go(&shell.config.keep).await);
                     if process.members().await.is_empty() {
                         break;
                     }
@@ -123,6 +130,9 @@ impl Begun {
                 () = heard.more(&job) => {}
                 () = job.feed() => {}
             }
+        }
+        if !is_late {
+            job.keep(process.let_go(&shell.config.keep).await);
         }
         // What it printed last is still in its pipes.
         let rest = async {
@@ -169,6 +179,14 @@ impl Heard {
 impl Job {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, kept: Vec<Kept>) {
+        self.kept().extend(kept);
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -252,10 +270,12 @@ impl Job {
         let stdout = Shown { text, truncated: total - bytes.len() as u64 };
         let stderr = Shown { text: String::new(), truncated: 0 };
         let printed = Printed { stdout, stderr, spilled: [None, None] };
-        match self.fate() {
-            Fate::Runs => report(printed, Ended::GoesOn, (self.begun.elapsed(), vec![self.brief()])),
-            Fate::Ended { status, .. } => report(printed, Ended::Exited(status), (self.begun.elapsed(), Vec::new())),
-        }
+        let kept = self.kept().clone();
+        let (ended, jobs) = match self.fate() {
+            Fate::Runs => (Ended::GoesOn, vec![self.brief()]),
+            Fate::Ended { status, .. } => (Ended::Exited(status), Vec::new()),
+        };
+        report(printed, ended, (self.begun.elapsed(), Left { jobs, kept }))
     }
 
     /// How it is.
@@ -281,6 +301,11 @@ impl Job {
         };
         let ran = u64::try_from((until - self.begun).as_millis()).unwrap_or(u64::MAX);
         shown.insert("durationMs".into(), ran.into());
+        let kept = self.kept();
+        if !kept.is_empty() {
+            shown.insert("kept".into(), of_kept(&kept));
+        }
+        drop(kept);
         shown.insert("totalBytes".into(), self.log().total().into());
         if self.has_terminal() {
             shown.insert("terminal".into(), true.into());

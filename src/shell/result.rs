@@ -5,7 +5,7 @@ use std::{process::ExitStatus, time::Duration};
 use serde_json::{Map, Value, json};
 
 use super::stream::Printed;
-use crate::source::Answer;
+use crate::{process::Kept, source::Answer};
 
 /// How a command ended, as far as its call goes.
 #[derive(Clone, Copy, PartialEq)]
@@ -26,8 +26,23 @@ pub(super) fn made(text: &str, result: &Map<String, Value>) -> Answer {
     Answer::made(&json!({ "content": [{ "type": "text", "text": text }], "structuredContent": result }))
 }
 
+/// What is there beside the command itself.
+#[derive(Default)]
+pub(super) struct Left {
+    /// What goes on as a job.
+    pub(super) jobs: Vec<Value>,
+    /// What goes on for good.
+    pub(super) kept: Vec<Kept>,
+}
+
+/// Programs that were let go, as a program reads of them.
+pub(super) fn of_kept(kept: &[Kept]) -> Value {
+    kept.iter().map(|Kept { pid, name }| json!({ "pid": pid, "name": name })).collect()
+}
+
 /// What a command came to.
-pub(super) fn report(printed: Printed, ended: Ended, (took, jobs): (Duration, Vec<Value>)) -> Answer {
+pub(super) fn report(printed: Printed, ended: Ended, (took, left): (Duration, Left)) -> Answer {
+    let Left { jobs, kept } = left;
     let Printed { stdout, stderr, spilled } = printed;
     let (code, signal) = match ended {
         Ended::TimedOut => (Some(124), None),
@@ -68,6 +83,12 @@ pub(super) fn report(printed: Printed, ended: Ended, (took, jobs): (Duration, Ve
     }
     if !jobs.is_empty() {
         result.insert("jobs".into(), jobs.into());
+    }
+    for Kept { pid, name } in &kept {
+        append(&mut text, &format!("[{name} is left running for good, pid {pid}]"));
+    }
+    if !kept.is_empty() {
+        result.insert("kept".into(), of_kept(&kept));
     }
     made(&text, &result)
 }

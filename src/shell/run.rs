@@ -15,7 +15,7 @@ use super::{
     job::Begun,
     jobs::MOST,
     progress::Reporter,
-    result::{Ended, refused, report},
+    result::{Ended, Left, refused, report},
     spill::Spill,
     stream::{Printed, Streams},
 };
@@ -113,16 +113,18 @@ impl Command {
         let outcome = self.wait(&mut process, (&mut streams, input.as_ref()), begin).await;
         let error = match outcome {
             Outcome::Exited(status) => {
+                let kept = process.let_go(&self.shell.config.keep).await;
                 let left = process.members().await;
                 let printed = self.shown(&mut streams);
                 let Some(pid) = left.first() else {
-                    let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), Vec::new()))));
+                    let left = Left { kept, ..Left::default() };
+                    let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), left))));
                     process.end(Grace::of(Duration::ZERO)).await;
                     return;
                 };
                 let begun = self.begun(*pid, process, streams.pipes);
-                let jobs = vec![begun.job.brief()];
-                let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), jobs))));
+                let left = Left { jobs: vec![begun.job.brief()], kept };
+                let _ = reply.send(Ok(report(printed, Ended::Exited(status), (begin.elapsed(), left))));
                 return begun.tend(&self.shell).await;
             }
             Outcome::TimedOut => {
@@ -130,11 +132,14 @@ impl Command {
                 // What it printed before its end is there now, and nobody holds the pipe.
                 let _ = timeout_at(Instant::now() + DRAIN, streams.drain()).await;
                 let printed = self.shown(&mut streams);
-                let _ = reply.send(Ok(report(printed, Ended::TimedOut, (begin.elapsed(), Vec::new()))));
+                let _ = reply.send(Ok(report(printed, Ended::TimedOut, (begin.elapsed(), Left::default()))));
                 return;
             }
             Outcome::Cancelled => Error::Cancelled,
-            Outcome::Stopped => stopped(),
+            Outcome::Stopped => {
+                process.let_go(&self.shell.config.keep).await;
+                stopped()
+            }
         };
         let _ = reply.send(Err(error));
         finish(process, &self.shell).await;

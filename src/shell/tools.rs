@@ -33,12 +33,16 @@ fn run_command(program: &Path, config: &ShellConfig) -> Tool {
         ShellMode::Unrestricted => "",
         ShellMode::Patterns(_) => " A safety policy judges each command before it runs, and refuses some.",
     };
+    let kept = match config.keep.join(", ") {
+        none if none.is_empty() => none,
+        names => format!(", but for these, which go on for good: {names}"),
+    };
     let definition = json!({
         "name": RUN,
         "title": "Run a command",
         "description": format!(
             "Runs a command in {name} with the user's environment, and returns its exit code and output. \
-             Output beyond {} characters a stream loses its middle. What it leaves running becomes a job.{guard}",
+             Output beyond {} characters a stream loses its middle. What it leaves running becomes a job{kept}.{guard}",
             config.max_output
         ),
         "inputSchema": {

@@ -27,6 +27,7 @@ mod http_limits; // how much is taken over HTTP
 mod http_security; // who gets in over HTTP
 mod hung_calls; // calls that hang cost no thread and hinder nobody
 mod hygiene; // nothing is left behind, whoever is killed
+mod kept; // programs outlive the shell that started them where the configuration names them
 mod kills; // nothing is left behind by a busy run that is killed at any moment
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::process::{
     mark::Mark,
-    table::{self, Row, descent, is_spared},
+    table::{self, Row, descent},
 };
 
 /// The living members of a process's tree: its session, its descendants, and whoever carries its mark.
@@ -68,7 +68,7 @@ pub(in crate::process) fn kill_all_of_ours() -> io::Result<bool> {
 /// once: a process that does not stay for long is not there any more when all have been read about.
 fn living(dead: HashSet<u32>, is_seed: impl Fn(&Row) -> bool, mut met: impl FnMut(&Row)) -> io::Result<Vec<u32>> {
     let met = |row: &Row| {
-        if is_seed(row) && !row.zombie && !is_spared(row.pid) {
+        if is_seed(row) && !row.zombie && !row.is_spared() {
             met(row);
         }
     };
@@ -105,7 +105,7 @@ pub(in crate::process) fn nobody_is_left_by(tag: u64, since: Duration) -> bool {
 fn is_left_by(row: &Row, tag: u64, since: Duration) -> bool {
     let is_marked = row.mark.is_some_and(|mark| mark.tag() == tag) && row.start >= since;
     // One that has just ended may have left a child: it counts until the next look.
-    is_marked && !is_spared(row.pid) && (row.zombie || owner(row.pid).is_none_or(|uid| uid == Uid::current()))
+    is_marked && !row.is_spared() && (row.zombie || owner(row.pid).is_none_or(|uid| uid == Uid::current()))
 }
 
 /// Kills this very process, and nobody who has got its id since; its name if it was there.
