@@ -12,6 +12,7 @@ pub(crate) mod relay;
 mod reload;
 mod status_tool;
 mod wake;
+mod words;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

@@ -145,7 +145,7 @@ impl Session {
         let link = self.link.clone();
         self.link.spawn(async move {
             link.set_listings(listing::listings(link.clone()).await);
-            link.mark_listed();
+            link.mark_otherwise();
         });
     }
 
@@ -239,7 +239,7 @@ impl Session {
                     }
                 }
                 () = link.changed(), if idle => {}
-                () = link.listed() => return Happening::Changed,
+                () = link.otherwise() => return Happening::Changed,
             }
         }
     }

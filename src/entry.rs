@@ -234,6 +234,14 @@ impl Live for Running {
         }
     }
 
+    fn let_down(&self, error: &Error) {
+        match self {
+            Self::Stdio(server) => server.let_down(error),
+            Self::Http(server) => server.let_down(error),
+            Self::Shell(_) => {}
+        }
+    }
+
     async fn stop(self, grace: Grace) {
         match self {
             Self::Stdio(server) => server.stop(grace).await,

@@ -40,6 +40,20 @@ pub enum Error {
         /// Names in the catalog that are close to it, the nearest first.
         nearest: Vec<String>,
     },
+    /// A tool that its server has and that is not offered.
+    #[error(
+        "cannot call `{name}`: the server of entry `{namespace}` has the tool `{tool}`, but it is left out: {reason}"
+    )]
+    ToolLeftOut {
+        /// What was asked for.
+        name: String,
+        /// The entry.
+        namespace: String,
+        /// The server's own name for the tool.
+        tool: String,
+        /// Why it is left out, with the cure.
+        reason: String,
+    },
     /// A configuration that cannot be used: every mistake in it.
     #[error("{}", .0.join("\n"))]
     Config(Vec<String>),
@@ -78,12 +92,14 @@ pub enum Error {
         reason: String,
     },
     /// The server ended before it could be used, or while a call was in flight.
-    #[error("the server {how}{}", last_lines(.stderr))]
+    #[error("the server {how}{}{}", what_is_next(*.outlook), last_lines(.stderr))]
     Ended {
         /// How it ended: `exited with status 7`, `closed its output`, …
         how: String,
         /// The last lines of its stderr.
         stderr: String,
+        /// What becomes of it, for those whose calls it takes along.
+        outlook: Outlook,
     },
     /// The server, or what it started, used more than the `limits` of the entry allow, and was ended for that.
     #[error("the server was ended: {}", excess(*.limit, *.used, *.allowed))]
@@ -120,14 +136,16 @@ pub enum Error {
         stderr: String,
     },
     /// The entry is not up, so that it cannot be called. Calling again later may work.
-    #[error("entry `{namespace}` is {state}{}", because(.reason.as_ref()))]
+    #[error("entry `{namespace}` is {state}{}{}", aside(.cure.as_ref()), because(.reason.as_ref()))]
     NotReady {
         /// The entry.
         namespace: String,
         /// Its state.
         state: String,
-        /// What keeps it from being up.
+        /// What keeps it from being up, in the words of its health.
         reason: Option<String>,
+        /// How long the call has waited for it, when it is tried again, what to do.
+        cure: Option<String>,
     },
     /// The server of an HTTP entry cannot be reached, or the connection was lost.
     #[error("{act} {url} failed: {reason}")]
@@ -190,6 +208,23 @@ pub enum Error {
     Panicked(String),
 }
 
+/// What becomes of a server that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Outlook {
+    /// It is said elsewhere: by the state of the entry.
+    #[default]
+    Unsaid,
+    /// It is started again by itself after that time.
+    Again(Duration),
+    /// It has failed so often that it is tried again after that time only.
+    Rarely(Duration),
+    /// Its configuration keeps it from being started again by itself.
+    Never,
+    /// Somebody has stopped, restarted or removed its entry.
+    Asked,
+}
+
 /// A limit on what the processes of an entry use, by its key in `limits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -214,6 +249,24 @@ pub enum Delivery {
 }
 
 impl Error {
+    /// A server has ended.
+    pub(crate) fn ended(how: impl Into<String>, stderr: impl Into<String>) -> Self {
+        Self::Ended { how: how.into(), stderr: stderr.into(), outlook: Outlook::Unsaid }
+    }
+
+    /// A server was ended because somebody wanted it so.
+    pub(crate) fn ended_as_asked(how: &str) -> Self {
+        Self::ended(how, "").with_outlook(Outlook::Asked)
+    }
+
+    /// The same, for those whose calls a server takes along: they want to know what becomes of it.
+    pub(crate) fn with_outlook(self, outlook: Outlook) -> Self {
+        match self {
+            Self::Ended { how, stderr, .. } => Self::Ended { how, stderr, outlook },
+            other => other,
+        }
+    }
+
     /// Whether the same call may well succeed a little later: the entry was down or died, nothing is wrong with the call.
     pub fn is_retryable(&self) -> bool {
         matches!(
@@ -232,6 +285,7 @@ impl Error {
             self,
             Self::Server { .. }
                 | Self::UnknownTool { .. }
+                | Self::ToolLeftOut { .. }
                 | Self::UnknownNamespace { .. }
                 | Self::Arguments { .. }
                 | Self::NotReady { .. }
@@ -276,6 +330,32 @@ fn excess(limit: Limit, used: u64, allowed: u64) -> String {
 
 fn because(reason: Option<&String>) -> String {
     reason.map(|r| format!(": {r}")).unwrap_or_default()
+}
+
+// Not at the end: a reason may end with what a server said.
+fn aside(cure: Option<&String>) -> String {
+    cure.map(|cure| format!(" ({cure})")).unwrap_or_default()
+}
+
+/// What becomes of a server that has ended, and what to do.
+fn what_is_next(outlook: Outlook) -> String {
+    match outlook {
+        Outlook::Unsaid => String::new(),
+        Outlook::Again(after) => format!(
+            "; it is started again by itself in {}: call again, and should it go on ending, run its command by hand \
+            (`computer check` shows it)",
+            seconds(&after)
+        ),
+        Outlook::Rarely(after) => format!(
+            "; it has failed too often in a row and is tried again in {} only: mend the cause and restart the entry",
+            seconds(&after)
+        ),
+        Outlook::Never => {
+            "; it is not started again by itself (`restart` is `never`): mend the cause and restart the entry"
+                .to_owned()
+        }
+        Outlook::Asked => "; its entry was stopped, restarted or removed: call again if it is to be up".to_owned(),
+    }
 }
 
 fn seconds(after: &Duration) -> String {

@@ -51,7 +51,7 @@ pub use computer::{
     Started,
 };
 pub use config::{ComputerConfig, EntryConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig};
-pub use error::{Delivery, Error, Limit, Result};
+pub use error::{Delivery, Error, Limit, Outlook, Result};
 pub use name::{Namespace, join, namespace_of, status_tool};
 pub use process::{guard, open_files};
 pub use provider::{

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod filter;
+mod left_out;
 mod schema;
 mod shelf;
 
@@ -10,6 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use catalog::Naming;
 pub(crate) use catalog::{Catalog, Listed, Offer, Target};
 pub(crate) use filter::admits;
+pub(crate) use left_out::{explain, none_is_usable};
 pub(crate) use shelf::{Shelf, Shown};
 
 use crate::{
@@ -123,10 +125,8 @@ fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {
         StatusTools::Always => !matches!(status.state, State::Held(Reason::Disabled)),
         StatusTools::Never => false,
         StatusTools::Degraded => match &status.state {
-            State::Failed(_)
-            | State::Stopped
-            | State::Held(Reason::Deferred | Reason::NeedsAuth | Reason::NeedsInput) => true,
-            State::Waiting { .. } => !status.was_up,
+            State::Failed(_) | State::Stopped | State::Held(Reason::Deferred | Reason::NeedsInput) => true,
+            State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => !status.was_up,
             // Between two failed attempts the catalog must not flicker.
             State::Starting { .. } => !status.was_up && status.last_error.is_some(),
             // What the user switched off is no business of an agent's.

@@ -54,7 +54,7 @@ impl Secrets {
             }
             Error::Spawn { command, reason } => Error::Spawn { command: mask(command), reason: mask(reason) },
             Error::Template { reference, reason } => Error::Template { reference, reason: mask(reason) },
-            Error::Ended { how, stderr } => Error::Ended { how, stderr: mask(stderr) },
+            Error::Ended { how, stderr, outlook } => Error::Ended { how, stderr: mask(stderr), outlook },
             Error::Protocol { act, reason, stderr } => {
                 Error::Protocol { act, reason: mask(reason), stderr: mask(stderr) }
             }
@@ -88,7 +88,7 @@ mod tests {
     fn secrets_are_masked_wherever_they_stand_and_short_values_are_none() {
         let secrets = Secrets::new(["hunter2-hunter2".into(), "short".into(), "hunter2-hunter2-more".into()]);
         assert_eq!(secrets.mask("a hunter2-hunter2-more b hunter2-hunter2 short"), "a *** b *** short");
-        let error = secrets.mask_error(Error::Ended { how: "exited".into(), stderr: "bad key hunter2-hunter2".into() });
-        assert_eq!(error, Error::Ended { how: "exited".into(), stderr: "bad key ***".into() });
+        let error = secrets.mask_error(Error::ended("exited", "bad key hunter2-hunter2"));
+        assert_eq!(error, Error::ended("exited", "bad key ***"));
     }
 }

@@ -45,8 +45,13 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Passes a notification of a client on.
     fn notify(&self, _method: &str, _params: Option<&RawValue>) {}
 
-    /// Asks for a sign of life. Cancel safe.
+    /// Asks for a sign of life, and waits 3 s for it at most. Cancel safe.
     fn probe(self: Arc<Self>) -> Waiting<()>;
+
+    /// What it did when it was asked for a sign of life, if it gave none and has said nothing since.
+    fn silence(&self) -> Option<String> {
+        None
+    }
 
     /// Whether it can still be called. It may have ended a moment before its state says so.
     fn is_open(&self) -> bool {
@@ -70,6 +75,18 @@ pub(crate) struct ToolList {
     pub(crate) tools: Vec<Tool>,
     /// Tools that could not be used and why, in words for health.
     pub(crate) problems: Vec<String>,
+    /// How many those are.
+    pub(crate) lost: usize,
+    /// Those of them whose names are known.
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// A tool that its source has and that cannot be used.
+#[derive(Debug, Clone)]
+pub(crate) struct LeftOut {
+    /// The source's own name for it.
+    pub(crate) tool: String,
+    pub(crate) reason: String,
 }
 
 /// A tool: its raw definition and the few fields that routing needs.

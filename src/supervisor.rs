@@ -43,6 +43,9 @@ pub(crate) trait Live: Send + 'static {
     /// What happens to it next. Cancel safe.
     fn next(&mut self) -> impl Future<Output = Event> + Send;
 
+    /// Tells whoever waits for something of it that it has ended by itself, and what becomes of it.
+    fn let_down(&self, _error: &crate::Error) {}
+
     /// Ends it: gently, then by force when `grace` is over. Nothing of it is left when this returns.
     fn stop(self, grace: Grace) -> impl Future<Output = ()> + Send;
 }
@@ -112,8 +115,10 @@ pub(crate) fn supervise<U: Unit>(
     }));
     let end = End::new();
     let commands = Mailbox::new(commands);
-    let (renewed, begun) = (false, false);
-    let run = run::run(run::Supervisor { unit, policy, commands, publisher, end: end.clone(), renewed, begun }, begin);
+    let (renewed, begun, refusals) = (false, false, 0);
+    let end_ = end.clone();
+    let run =
+        run::run(run::Supervisor { unit, policy, commands, publisher, end: end_, renewed, begun, refusals }, begin);
     (Handle { mailbox, status, end }, run)
 }
 

@@ -52,7 +52,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
                 }
                 Ok(if failed { FAILED } else { 0 })
             }
-            Err(error @ (Error::UnknownTool { .. } | Error::Arguments { .. })) => Err(Usage::because(error)),
+            Err(error @ (Error::UnknownTool { .. } | Error::ToolLeftOut { .. } | Error::Arguments { .. })) => {
+                Err(Usage::because(error))
+            }
             Err(error) => Err(anyhow::anyhow!("cannot call `{}`: {error}", args.name)),
         }
     })

@@ -201,6 +201,11 @@ impl Board {
         self.registry.borrow().clone()
     }
 
+    /// The rules by which the registry is built.
+    pub(crate) fn rules(&self) -> Rules {
+        self.slots().ground.rules
+    }
+
     /// The registry as it is published.
     pub(crate) fn watch_registry(&self) -> watch::Receiver<Arc<Registry>> {
         self.registry.subscribe()
@@ -264,7 +269,7 @@ impl Board {
         let before = std::mem::replace(&mut told.registry, registry.clone());
         if !before.shows_the_same_as(&registry) {
             self.generation.send_modify(|generation| *generation += 1);
-            self.tell(Event::ToolsChanged { tools: registry.own().listed().len() });
+            self.tell(Event::ToolsChanged { tools: registry.own().tools() });
         }
     }
 

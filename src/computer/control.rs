@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
     board::{Board, Owner, Slot, Supervised},
-    health,
+    health, words,
 };
 use crate::{
     config::EntryConfig,
@@ -172,17 +172,27 @@ impl Computer {
         let namespace: Namespace = namespace.parse()?;
         let mut entry = entry.into();
         entry.deferred |= options.deferred;
-        if !self.inner.board.register(&namespace, entry, Owner::Hand) {
-            return Err(Error::NamespaceTaken(namespace.to_string()));
-        }
-        self.inner.board.tell(Event::EntryAdded { namespace: namespace.to_string() });
-        if self.supervise(&namespace) {
-            if let Some(handle) = self.inner.board.handle(namespace.as_str()) {
-                settled(handle).await;
-            }
+        if let Some(handle) = self.put(&namespace, entry)? {
+            settled(handle).await;
             self.inner.board.publish();
         }
         Ok(())
+    }
+
+    /// Puts an entry on the board, with its supervisor when the Computer runs: nobody gets to see it without.
+    fn put(&self, namespace: &Namespace, entry: EntryConfig) -> Result<Option<Handle<Face>>> {
+        let board = &self.inner.board;
+        let current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
+        board.change(|slots| {
+            if slots.by_name.contains_key(namespace) {
+                return Err(Error::NamespaceTaken(namespace.to_string()));
+            }
+            let recipe = board.make_recipe(&slots.ground, namespace, entry);
+            slots.put(recipe, Owner::Hand);
+            board.tell(Event::EntryAdded { namespace: namespace.to_string() });
+            let driven = current.as_ref().zip(slots.by_name.get_mut(namespace));
+            Ok(driven.map(|(run, slot)| drive(board, run, slot)))
+        })
     }
 
     /// Closes an entry and forgets it. Nothing happens when there is none of that name.
@@ -251,15 +261,17 @@ impl Computer {
     /// What drives an entry that may be driven.
     fn driven(&self, namespace: &str) -> Result<Handle<Face>> {
         let recipe = self.known(namespace)?;
-        let not_ready = |state: &str, reason: &str| Error::NotReady {
+        let not_ready = |state: &str, reason: &str, cure: Option<&str>| Error::NotReady {
             namespace: namespace.to_owned(),
             state: state.to_owned(),
             reason: Some(reason.to_owned()),
+            cure: cure.map(ToOwned::to_owned),
         };
         if recipe.config.disabled {
-            return Err(not_ready("disabled", health::DISABLED));
+            let cure = "take `disabled` out of its configuration to use it";
+            return Err(not_ready("disabled", words::DISABLED, Some(cure)));
         }
-        self.inner.board.handle(namespace).ok_or_else(|| not_ready("idle", health::NOT_STARTED))
+        self.inner.board.handle(namespace).ok_or_else(|| not_ready("idle", words::NOT_STARTED, None))
     }
 
     fn known(&self, namespace: &str) -> Result<Arc<Recipe>> {
@@ -269,41 +281,44 @@ impl Computer {
 
     /// Puts a supervisor over an entry; false when the Computer does not run.
     pub(super) fn supervise(&self, namespace: &Namespace) -> bool {
-        let board = self.inner.board.clone();
+        let board = &self.inner.board;
         let current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(run) = current.as_ref() else { return false };
-        let put = self.inner.board.slot(namespace.as_str(), |slot| {
-            if slot.live.is_some() {
-                return;
-            }
-            let begin = match &slot.recipe.config {
-                config if config.disabled => Begin::Held(Reason::Disabled),
-                _ if slot.deferred => Begin::Held(Reason::Deferred),
-                _ => Begin::Start,
-            };
-            let policy = slot.recipe.policy();
-            let (handle, supervised) = supervisor::supervise(Entry::new(slot.basis.clone()), policy, begin);
-            let following = follow(board, namespace.clone(), handle.clone());
-            let (stop, leaving) = (run.stop.clone(), handle.clone());
-            // At the highest level, so that whatever is logged at all says which entry it is about.
-            let span = tracing::error_span!("entry", %namespace);
-            let work = async move {
-                let deserted = async {
-                    // Nobody holds the Computer any more; after a `stop` this is told already and changes nothing.
-                    stop.cancelled().await;
-                    leaving.end(GRACE);
-                    std::future::pending::<()>().await;
-                };
-                tokio::select! {
-                    _ = futures_util::future::join(supervised, following) => {}
-                    () = deserted => {}
-                }
-            };
-            let task = run.tasks.spawn(work.instrument(span));
-            slot.live = Some(Supervised { handle, task });
-        });
-        put.is_some()
+        board.slot(namespace.as_str(), |slot| drive(board, run, slot)).is_some()
     }
+}
+
+/// Puts a supervisor over an entry that has none.
+fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
+    if let Some(live) = &slot.live {
+        return live.handle.clone();
+    }
+    let begin = match &slot.recipe.config {
+        config if config.disabled => Begin::Held(Reason::Disabled),
+        _ if slot.deferred => Begin::Held(Reason::Deferred),
+        _ => Begin::Start,
+    };
+    let namespace = slot.recipe.namespace.clone();
+    let (handle, supervised) = supervisor::supervise(Entry::new(slot.basis.clone()), slot.recipe.policy(), begin);
+    let following = follow(board.clone(), namespace.clone(), handle.clone());
+    let (stop, leaving) = (run.stop.clone(), handle.clone());
+    // At the highest level, so that whatever is logged at all says which entry it is about.
+    let span = tracing::error_span!("entry", %namespace);
+    let work = async move {
+        let deserted = async {
+            // Nobody holds the Computer any more; after a `stop` this is told already and changes nothing.
+            stop.cancelled().await;
+            leaving.end(GRACE);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = futures_util::future::join(supervised, following) => {}
+            () = deserted => {}
+        }
+    };
+    let task = run.tasks.spawn(work.instrument(span));
+    slot.live = Some(Supervised { handle: handle.clone(), task });
+    handle
 }
 
 /// Tells of each change of an entry's state, and says it in the log.
@@ -311,20 +326,22 @@ async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
     let mut watch = handle.watch();
     // Its own handle must not keep the supervisor's mailbox open.
     drop(handle);
-    let mut last = "";
+    let mut last: (&str, Option<String>) = ("", None);
     while watch.changed().await.is_ok() {
         let (state, tools, error, is_over) = {
             let status = watch.borrow_and_update();
             let tools = status.ready().map(|face| face.tools().tools.len());
             let is_over = matches!(status.state, State::Idle);
-            (health::state_name(&status.state), tools, health::reason(&status), is_over)
+            (words::state_name(&status.state), tools, words::reason(&status), is_over)
         };
         // What is off the board, or has a successor there, was removed: that is told by whoever removed it.
-        if state != last && (!is_over || board.is_at_rest(&namespace)) {
+        // One that is up may cease to give signs of life, and begin again.
+        let differs = state != last.0 || (tools.is_some() && error != last.1);
+        if differs && (!is_over || board.is_at_rest(&namespace)) {
             say(state, error.as_deref());
-            board.tell(Event::StateChanged { namespace: namespace.to_string(), state, tools, error });
+            board.tell(Event::StateChanged { namespace: namespace.to_string(), state, tools, error: error.clone() });
         }
-        last = state;
+        last = (state, error);
         board.mark_dirty();
     }
 }
@@ -336,6 +353,7 @@ fn say(state: &str, error: Option<&str>) {
     let error = error.as_deref();
     match state {
         "waiting" | "failed" | "needsAuth" | "needsInput" => tracing::warn!(state, error, "an entry is down"),
+        "ready" if error.is_some() => tracing::warn!(state, error, "an entry gives no sign of life"),
         _ => tracing::info!(state, error, "an entry is in another state"),
     }
 }

@@ -8,17 +8,20 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use serde_json::{Value, value::RawValue};
 use tokio::time::{Instant, timeout_at};
 
-use super::{board::Board, health, status_tool};
+use super::{board::Board, status_tool, words};
 use crate::{
     error::{Delivery, Error, Result},
     name::namespace_of,
-    registry::{Registry, Target},
+    registry::{self, Registry, Target},
     source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Waiting},
-    supervisor::{Handle, Status},
+    supervisor::{Handle, Reason, State, Status},
 };
 
 /// How long a call waits for an entry that is being brought up.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an entry whose credentials were refused is left alone by those who call it.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// How many names are offered instead of an unknown one.
 const NEAREST: usize = 3;
@@ -119,18 +122,21 @@ fn unlisted(
         return Box::pin(async { Err(unknown) });
     };
     let Some(handle) = board.handle(namespace.as_str()) else {
-        let reason = Some(health::NOT_STARTED.to_owned());
-        return Box::pin(async move {
-            Err(Error::NotReady { namespace: namespace.to_string(), state: "idle".to_owned(), reason })
-        });
+        let (state, reason) = ("idle".to_owned(), Some(words::NOT_STARTED.to_owned()));
+        let error = Error::NotReady { namespace: namespace.to_string(), state, reason, cure: None };
+        return Box::pin(async move { Err(error) });
     };
     let (board, name, kept) = (board.clone(), name.to_owned(), params.call("").keep());
     Box::pin(async move {
-        ready(&handle, namespace.as_str(), &context, Instant::now() + PATIENCE).await?;
+        let face = ready(&handle, namespace.as_str(), &context, Instant::now() + PATIENCE).await?;
         // Its tools are known now; the publisher may not have had its turn.
         board.publish();
         let registry = board.registry();
         if registry.route(&name).is_none() {
+            let filter = board.recipe(namespace.as_str()).map(|recipe| recipe.config.tools.clone()).unwrap_or_default();
+            if let Some(error) = registry::explain(&name, (&namespace, &face.tools()), &filter, board.rules()) {
+                return Err(error);
+            }
             return Err(Error::UnknownTool { nearest: registry.own().nearest(&name, NEAREST), name });
         }
         let answer = kept.with(&[], |call| {
@@ -143,15 +149,41 @@ fn unlisted(
 
 /// An entry when it is up; it is waited for until then.
 async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext, until: Instant) -> Result<Face> {
-    let mut watch = handle.watch();
-    let up = watch.wait_for(|status| status.ready().is_some_and(|face| face.is_open()) || status.is_settled_down());
     let cancel = context.cancel.clone().unwrap_or_default();
-    let Some(up) = cancel.run_until_cancelled(timeout_at(until, up)).await else { return Err(Error::Cancelled) };
-    match up {
-        Ok(Ok(status)) => status.ready().cloned().ok_or_else(|| not_ready(namespace, &status)),
-        Ok(Err(_)) => Err(gone(namespace)),
-        Err(_) => Err(not_ready(namespace, &handle.status())),
+    match cancel.run_until_cancelled(timeout_at(until, settled(handle, namespace))).await {
+        None => Err(Error::Cancelled),
+        Some(Ok(outcome)) => outcome,
+        Some(Err(_)) => Err(not_ready(namespace, &handle.status(), Some(PATIENCE))),
     }
+}
+
+/// An entry when it is up, or why it is not to be. One whose credentials were refused is tried once more at once: they
+/// may have been renewed, and all who call meanwhile wait for the same try.
+async fn settled(handle: &Handle<Face>, namespace: &str) -> Result<Face> {
+    let mut watch = handle.watch();
+    let mut was_tried = false;
+    loop {
+        let outcome = {
+            let settled = watch
+                .wait_for(|status| status.ready().is_some_and(|face| face.is_open()) || status.is_settled_down())
+                .await;
+            let Ok(status) = settled else { return Err(gone(namespace)) };
+            status.ready().cloned().ok_or_else(|| (not_ready(namespace, &status, None), is_worth_a_try(&status)))
+        };
+        match outcome {
+            Ok(face) => return Ok(face),
+            Err((_, true)) if !was_tried => {
+                was_tried = true;
+                handle.ensure().await;
+            }
+            Err((error, _)) => return Err(error),
+        }
+    }
+}
+
+/// Whether its credentials were refused, and not a moment ago.
+fn is_worth_a_try(status: &Status<Face>) -> bool {
+    matches!(status.state, State::Held(Reason::NeedsAuth { .. })) && status.since.elapsed() >= REFUSED
 }
 
 /// Where a request goes that has to wait, or may be sent once more.
@@ -195,15 +227,17 @@ impl Way {
     }
 }
 
-fn not_ready(namespace: &str, status: &Status<Face>) -> Error {
-    let state = health::state_name(&status.state).to_owned();
-    Error::NotReady { namespace: namespace.to_owned(), state, reason: health::reason(status) }
+/// What is said to somebody who called an entry that is not up, and who may have waited for it.
+fn not_ready(namespace: &str, status: &Status<Face>, waited: Option<Duration>) -> Error {
+    let state = words::state_name(&status.state).to_owned();
+    let (reason, cure) = (words::reason(status), words::cure(status, waited));
+    Error::NotReady { namespace: namespace.to_owned(), state, reason, cure }
 }
 
 /// What is said of an entry that nobody drives any more.
 pub(super) fn gone(namespace: &str) -> Error {
     let reason = Some("it was removed, or its Computer was stopped".to_owned());
-    Error::NotReady { namespace: namespace.to_owned(), state: "gone".to_owned(), reason }
+    Error::NotReady { namespace: namespace.to_owned(), state: "gone".to_owned(), reason, cure: None }
 }
 
 fn kind(json: &str) -> Cow<'_, str> {

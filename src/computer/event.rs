@@ -27,7 +27,8 @@ pub enum Event {
         /// How many tools it has, when it is up.
         #[serde(skip_serializing_if = "Option::is_none")]
         tools: Option<usize>,
-        /// What keeps it from being up.
+        /// What keeps it from being up; of one that is up, what it did when it gave no sign of life. Such a one is told
+        /// of again when it gives one.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
@@ -47,7 +48,7 @@ pub enum Event {
     },
     /// The set of tools has changed.
     ToolsChanged {
-        /// How many there are now.
+        /// How many there are now, status tools left out.
         tools: usize,
     },
 }

@@ -13,14 +13,19 @@ use futures_util::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::{Computer, board::Board};
+use super::{
+    Computer,
+    board::Board,
+    words::{NOT_STARTED, reason, state_name},
+};
 use crate::{
     config::EntryKind,
     process::{self, Usage, guard},
+    registry::{self, Listed, Registry},
     source::Face,
-    supervisor::{Handle, Reason, State, Status},
+    supervisor::{Handle, State},
 };
 
 /// How a Computer is.
@@ -31,7 +36,7 @@ pub struct ComputerHealth {
     pub healthy: bool,
     /// One for each entry, in the order in which they were given.
     pub entries: Vec<EntryHealth>,
-    /// How many tools the catalog has.
+    /// How many tools the catalog has, status tools left out.
     pub total_tools: usize,
     /// What ends our processes when we are killed: `"parent"`, the [guard](crate::guard), or `"none"`.
     pub guard: &'static str,
@@ -58,7 +63,7 @@ pub struct EntryHealth {
     pub state: &'static str,
     /// `stdio`, `http` or `shell`.
     pub kind: &'static str,
-    /// How many tools it shows.
+    /// How many tools of its server it shows. The status tool is none of them.
     pub tools: usize,
     /// The process at the root of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +77,7 @@ pub struct EntryHealth {
     /// How many starts in a row have failed, or which one is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// In how many milliseconds it is tried again.
+    /// In how many milliseconds it is tried again, when it waits or its credentials were refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_in_ms: Option<u64>,
     /// Resident memory of its whole process tree, in bytes.
@@ -126,9 +131,6 @@ pub struct RetryDegraded {
     pub still_degraded: Vec<String>,
 }
 
-/// How long an entry may take for a sign of life.
-const PROBE: Duration = Duration::from_secs(3);
-
 impl Computer {
     /// How everything is. Entries that are up are asked for a sign of life, all at once, 3 s at most. Cancel safe.
     pub async fn health(&self) -> ComputerHealth {
@@ -156,7 +158,7 @@ impl Computer {
         let wanted = |entry: &&EntryHealth| !matches!(entry.state, "deferred" | "stopped" | "disabled");
         ComputerHealth {
             healthy: !entries.is_empty() && entries.iter().filter(wanted).all(|entry| entry.healthy),
-            total_tools: board.registry().own().listed().len(),
+            total_tools: board.registry().own().tools(),
             guard: if guard::pid().is_some() { "parent" } else { "none" },
             config_problems: self.config_problems(),
             entries,
@@ -233,11 +235,10 @@ fn degraded(health: &ComputerHealth) -> Vec<String> {
 }
 
 async fn probe(face: Option<Face>) -> Option<String> {
-    match timeout(PROBE, face?.probe()).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("it gave no sign of life within {} s", PROBE.as_secs())),
-    }
+    let face = face?;
+    // It gives up by itself.
+    let error = face.clone().probe().await.err()?;
+    Some(face.silence().unwrap_or_else(|| error.to_string()))
 }
 
 /// How an entry is, without asking it.
@@ -256,7 +257,7 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
         error: Some(NOT_STARTED.to_owned()),
         state: state_name(&State::Idle),
         kind,
-        tools: registry.own().listed().iter().filter(|listed| listed.route.namespace.as_str() == name).count(),
+        tools: shown(&registry, name),
         pid: None,
         uptime_ms: None,
         restarts: 0,
@@ -269,28 +270,40 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
         server_info: None,
         protocol: None,
         command: None,
-        problems: recipe.map(|recipe| registry.own().problems(&recipe.namespace).to_vec()).unwrap_or_default(),
+        problems: Vec::new(),
     };
+    let mut problems =
+        recipe.as_ref().map(|recipe| registry.own().problems(&recipe.namespace).to_vec()).unwrap_or_default();
     if let Some(handle) = handle {
-        fill(&mut health, &handle);
+        let face = handle.status().ready().cloned();
+        let nothing = face.zip(recipe).filter(|_| health.tools == 0);
+        let nothing = nothing
+            .and_then(|(face, recipe)| registry::none_is_usable(&face.tools(), &recipe.config.tools, board.rules()));
+        fill(&mut health, &handle, &mut problems);
+        // It comes first: what else is odd may be the reason.
+        problems.splice(0..0, nothing);
     }
+    health.problems = readable(problems);
     health
 }
 
-fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
+/// How many tools of its server an entry shows.
+fn shown(registry: &Registry, name: &str) -> usize {
+    let own = registry.own().listed().iter().filter(|listed| listed.is_of_server());
+    own.filter(|listed: &&Listed| listed.route.namespace.as_str() == name).count()
+}
+
+fn fill(health: &mut EntryHealth, handle: &Handle<Face>, problems: &mut Vec<String>) {
     let status = handle.status();
     health.state = state_name(&status.state);
-    health.healthy = status.ready().is_some();
     health.error = reason(&status);
+    health.healthy = status.ready().is_some() && health.error.is_none();
     health.restarts = status.restarts;
     match &status.state {
-        State::Starting { attempt } => health.attempt = Some(*attempt),
-        State::Waiting { attempt, retry_at, .. } => {
-            health.attempt = Some(*attempt);
-            health.retry_in_ms = Some(millis(retry_at.saturating_duration_since(Instant::now())));
-        }
+        State::Starting { attempt } | State::Waiting { attempt, .. } => health.attempt = Some(*attempt),
         State::Idle | State::Ready(_) | State::Failed(_) | State::Stopped | State::Held(_) => {}
     }
+    health.retry_in_ms = status.retry_at().map(|at| millis(at.saturating_duration_since(Instant::now())));
     health.last_error = status.last_error.as_ref().map(ToString::to_string);
     let up = status.ready();
     health.uptime_ms = up.map(|_| millis(status.since.elapsed()));
@@ -300,9 +313,7 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>) {
         health.server_info = about.server_info;
         health.protocol = about.protocol;
         health.command = about.command;
-        let mut problems = about.problems;
-        problems.append(&mut health.problems);
-        health.problems = readable(problems);
+        problems.splice(0..0, about.problems);
     }
 }
 
@@ -327,41 +338,6 @@ fn readable(mut problems: Vec<String>) -> Vec<String> {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
-
-/// A state as people and programs see it.
-pub(super) fn state_name(state: &State<Face>) -> &'static str {
-    match state {
-        State::Idle => "idle",
-        State::Starting { .. } => "starting",
-        State::Ready(_) => "ready",
-        State::Waiting { .. } => "waiting",
-        State::Failed(_) => "failed",
-        State::Stopped => "stopped",
-        State::Held(Reason::Deferred) => "deferred",
-        State::Held(Reason::Disabled) => "disabled",
-        State::Held(Reason::NeedsAuth) => "needsAuth",
-        State::Held(Reason::NeedsInput) => "needsInput",
-    }
-}
-
-/// What keeps an entry from being up, in the words that everybody gets to see: health, the status tool, events, the log.
-pub(super) fn reason(status: &Status<Face>) -> Option<String> {
-    let words = match &status.state {
-        State::Ready(_) => return None,
-        State::Idle => NOT_STARTED,
-        State::Stopped => "Stopped - connect via restart_entry()",
-        State::Held(Reason::Deferred) => "Deferred - connect via restart_entry()",
-        State::Held(Reason::Disabled) => DISABLED,
-        State::Starting { .. } => "It is being started",
-        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth | Reason::NeedsInput) => "",
-    };
-    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
-}
-
-/// Why an entry is idle.
-pub(super) const NOT_STARTED: &str = "the Computer has not been started";
-/// Why an entry is disabled.
-pub(super) const DISABLED: &str = "Disabled by the configuration";
 
 /// Work that is done once for all who want it at the same time.
 pub(super) struct Once<T: Clone>(Mutex<Option<WeakShared<BoxFuture<'static, T>>>>);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{board::Board, dispatch, health};
+use super::{board::Board, dispatch, words};
 use crate::{
     error::Error,
     name,
@@ -42,8 +42,8 @@ pub(super) fn call(board: Arc<Board>, namespace: String, arguments: Option<&RawV
         let mut report = Map::new();
         {
             let status = handle.status();
-            report.insert("status".into(), health::state_name(&status.state).into());
-            report.extend(health::reason(&status).map(|error| ("error".to_owned(), Value::from(error))));
+            report.insert("status".into(), words::state_name(&status.state).into());
+            report.extend(words::reason(&status).map(|error| ("error".to_owned(), Value::from(error))));
             let diagnostics = &recipe.config.diagnostics;
             if !diagnostics.prerequisites.is_empty() {
                 report.insert("prerequisites".into(), diagnostics.prerequisites.clone().into());

@@ -65,9 +65,26 @@ fn bundle(link: &Arc<Link>, line: &str, of: Option<u64>) -> ControlFlow<()> {
 
 /// What is said to a caller whose answer is no answer.
 pub(super) fn unusable(pending: &Pending, reason: &str) -> Error {
-    let act = pending.clock.as_ref().map_or_else(|| "the request".to_owned(), super::clock::Clock::act);
+    let act = act(pending);
     let reason = format!("the server's answer {reason}; this is a fault of the server, look for a newer version of it");
     Error::Protocol { act, reason, stderr: String::new() }
+}
+
+/// What somebody waits for, in words.
+pub(super) fn act(pending: &Pending) -> String {
+    pending.clock.as_ref().map_or_else(|| "the request".to_owned(), super::clock::Clock::act)
+}
+
+/// What is wrong with the error in an answer.
+pub(super) fn of_error(error: &RawValue) -> &'static str {
+    let Some(error) = raw::RawObject::parse(error) else { return "it is no object" };
+    if error.get("code").is_some_and(|code| serde_json::from_str::<i64>(code.get()).is_err()) {
+        return "its `code` is no whole number";
+    }
+    if error.get("message").is_some_and(|message| serde_json::from_str::<String>(message.get()).is_err()) {
+        return "its `message` is no text";
+    }
+    "it cannot be read"
 }
 
 /// Whose answer a broken line was meant to be, and what is wrong with it. Servers log what they are asked: only what

@@ -9,7 +9,7 @@ use super::{
     link::{Link, Pending},
     request,
 };
-use crate::error::Error;
+use crate::{error::Error, process};
 
 /// How much later than its time a call may be given up: an eighth of the time, and never more than this.
 const LATEST: Duration = Duration::from_secs(1);
@@ -69,7 +69,19 @@ pub(super) fn judge(pending: &Pending, options: &Options, now: Instant) -> Optio
 
 /// Ends the wait for these answers, and tells the server.
 pub(super) fn give_up(link: &Link, over: Vec<(u64, Pending, Error)>) {
+    let stopped = if over.is_empty() { None } else { link.pid().filter(|pid| process::is_stopped(*pid)) };
     for (id, pending, error) in over {
+        let error = match (stopped, error) {
+            // More time would not help it.
+            (Some(pid), Error::Timeout { act, after, silent, stderr, .. }) => {
+                let cure = format!(
+                    "its process {pid} was stopped by a signal and stands still: `kill -CONT {pid}` lets it go on, or \
+                    restart the entry"
+                );
+                Error::Timeout { act, after, silent, cure, stderr }
+            }
+            (_, error) => error,
+        };
         // Whoever waited may have gone.
         let _ = pending.reply.send(Err(error));
         request::tell_cancelled(link, id, "it took too long");

@@ -76,7 +76,7 @@ pub(super) async fn shake_hands(link: &Arc<Link>, lifecycle: Lifecycle) -> Resul
     };
     let served = tokio::select! {
         served = config.clone().serve_with_lifecycle(transport, mode) => served,
-        reason = link.ended() => return Err(Error::Ended { how: reason, stderr: String::new() }),
+        reason = link.ended() => return Err(Error::ended(reason, "")),
     };
     link.rmcp_has_shaken();
     let service = served.map_err(|error| failure(link, &error))?;
@@ -137,7 +137,12 @@ fn failure(link: &Link, error: &ClientInitializeError) -> Error {
 
 fn words(error: &ClientInitializeError) -> String {
     match error {
-        ClientInitializeError::JsonRpcError(error) => format!("the server refused: {}", error.message),
+        ClientInitializeError::JsonRpcError(error) => format!(
+            "the server refused `initialize` with the error {}: {}; mend what it tells, with the help of its \
+            documentation or its log, and restart the entry",
+            error.code.0,
+            error.message.trim_end_matches('.')
+        ),
         // What it said to the last question counts: the one before is not known to older servers.
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => words(fallback),
         ClientInitializeError::ExpectedInitResult(_) | ClientInitializeError::ExpectedInitResponse(_) => {

@@ -280,7 +280,7 @@ impl Carrier {
         }
         let (carrier, asked) = (self.clone(), link.clone());
         link.spawn(async move {
-            let _ = request::probe(asked).await;
+            let _ = request::probe(asked, request::PROBE).await;
             carrier.checking.store(false, Ordering::Release);
         });
     }

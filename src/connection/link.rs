@@ -2,6 +2,7 @@
 
 mod face;
 mod notes;
+mod pulse;
 mod rmcp;
 
 use std::{
@@ -36,6 +37,8 @@ use crate::{
     wire::Refused,
 };
 use notes::Notes;
+use pulse::Pulse;
+pub(super) use pulse::shown;
 
 /// Messages that are rmcp's business.
 pub(super) type Inbound = mpsc::Receiver<ServerJsonRpcMessage>;
@@ -63,14 +66,13 @@ pub(crate) struct Link {
     /// Whether the clocks are being kept.
     timing: AtomicBool,
     clock_call: Notify,
-    /// How many messages have come.
-    heard: AtomicU64,
+    pulse: Pulse,
     /// A call was given up: the server may hang.
     doubt: Notify,
     changed: AtomicBool,
     woken: Notify,
-    /// What is beside the tools was listed later than they.
-    listed: Notify,
+    /// Something else is to be shown than before, and it is not the tools.
+    otherwise: Notify,
     ended: CancellationToken,
     end_reason: OnceLock<String>,
     closed: AtomicBool,
@@ -132,11 +134,11 @@ impl Link {
             hello: Mutex::default(),
             timing: AtomicBool::new(false),
             clock_call: Notify::new(),
-            heard: AtomicU64::new(0),
+            pulse: Pulse::default(),
             doubt: Notify::new(),
             changed: AtomicBool::new(false),
             woken: Notify::new(),
-            listed: Notify::new(),
+            otherwise: Notify::new(),
             ended: CancellationToken::new(),
             end_reason: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -312,16 +314,6 @@ impl Link {
         waiting.values().any(|pending| pending.clock.as_ref().is_some_and(|clock| clock.begin <= then))
     }
 
-    /// Notes that the server has said something.
-    pub(super) fn hear(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many times it has said something.
-    pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
-    }
-
     /// Notes that it owed an answer when the call was given up.
     pub(super) fn suspect(&self) {
         self.doubt.notify_one();
@@ -338,6 +330,11 @@ impl Link {
             Lane::Http(lane) => Some(lane),
             Lane::Pipe(_) => None,
         }
+    }
+
+    /// The process at the root of it, where there is one.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.about.read().unwrap_or_else(PoisonError::into_inner).pid
     }
 
     /// Whether hands were shaken.
@@ -439,12 +436,13 @@ impl Link {
         self.woken.notify_one();
     }
 
-    pub(super) fn mark_listed(&self) {
-        self.listed.notify_one();
+    /// Something else is to be shown than before, and it is not the tools.
+    pub(super) fn mark_otherwise(&self) {
+        self.otherwise.notify_one();
     }
 
-    pub(super) fn listed(&self) -> impl Future<Output = ()> + '_ {
-        self.listed.notified()
+    pub(super) fn otherwise(&self) -> impl Future<Output = ()> + '_ {
+        self.otherwise.notified()
     }
 
     pub(super) fn take_changed(&self) -> bool {
@@ -484,7 +482,7 @@ impl Link {
 
     fn gone(&self) -> Error {
         let how = self.end_reason.get().cloned().unwrap_or_else(|| "closed its input".to_owned());
-        Error::Ended { how, stderr: self.tail().last_lines() }
+        Error::ended(how, self.tail().last_lines())
     }
 }
 

@@ -9,7 +9,7 @@ use super::{http, link::Link, request::request};
 use crate::{
     error::{Error, Result},
     raw::{self, RawObject},
-    source::{Answer, Item, Listings, Tool, ToolList},
+    source::{Answer, Item, LeftOut, Listings, Tool, ToolList},
 };
 
 /// A list ends here, whatever the server says.
@@ -59,14 +59,22 @@ const TEMPLATES: Paged =
 /// Lists all tools of a server.
 pub(super) async fn list(link: Arc<Link>) -> Result<ToolList> {
     let (found, of_list) = TOOLS.all(&link).await?;
-    let (mut tools, mut problems) = (Vec::new(), Problems::new("tools"));
+    let (mut list, mut problems) = (ToolList::default(), Problems::new("tools"));
     for raw in found {
-        match tool(&raw).and_then(|tool| callable(&link, tool)) {
-            Ok(tool) => tools.push(tool),
+        match tool(&raw) {
+            Ok(tool) => match complaint(&link, &tool) {
+                None => list.tools.push(tool),
+                Some(reason) => {
+                    problems.add(format!("the tool `{}` was left out: {reason}", tool.name));
+                    list.left_out.push(LeftOut { tool: tool.name, reason });
+                }
+            },
             Err(problem) => problems.add(problem),
         }
     }
-    Ok(ToolList { tools, problems: of_list.into_iter().chain(problems.told()).collect() })
+    list.lost = problems.count();
+    list.problems = of_list.into_iter().chain(problems.told()).collect();
+    Ok(list)
 }
 
 /// Lists what else a server has. What cannot be listed is a problem of its own, never of the entry.
@@ -92,7 +100,7 @@ async fn items(link: &Arc<Link>, (paged, key): (&Paged, &str), offered: bool) ->
     }
     let (found, of_list) = match paged.all(link).await {
         Ok(listed) => listed,
-        Err(error) => return (Vec::new(), vec![format!("listing its {} failed: {error}", paged.what)]),
+        Err(error) => return (Vec::new(), vec![listing_failed(paged, &error)]),
     };
     let (mut items, mut problems) = (Vec::with_capacity(found.len()), Problems::new(paged.what));
     for raw in found {
@@ -104,6 +112,14 @@ async fn items(link: &Arc<Link>, (paged, key): (&Paged, &str), offered: bool) ->
         }
     }
     (items, of_list.into_iter().chain(problems.told()).collect())
+}
+
+fn listing_failed(paged: &Paged, error: &Error) -> String {
+    match error {
+        // It says so itself.
+        Error::Server { message, .. } => message.clone(),
+        other => format!("listing its {} failed: {other}", paged.what),
+    }
 }
 
 /// What is wrong with single items: the first of it, and how much more there is.
@@ -124,6 +140,10 @@ impl Problems {
         } else {
             self.more += 1;
         }
+    }
+
+    fn count(&self) -> usize {
+        self.first.len() + self.more
     }
 
     fn told(self) -> impl Iterator<Item = String> {
@@ -148,7 +168,7 @@ impl Paged {
             let answer = match request(link, self.method, &params, limit).await {
                 // A server without any need not know the method.
                 Err(Error::Server { code: -32601, .. }) if cursor.is_none() => return Ok((all, None)),
-                answer => answer?,
+                answer => answer.map_err(|error| self.refused(error))?,
             };
             let Page { items, more, next } =
                 self.page(&answer, MAX_ITEMS - all.len()).map_err(|reason| Error::Protocol {
@@ -187,6 +207,17 @@ impl Paged {
         Ok((all, Some(problem)))
     }
 
+    /// What is said when the server refuses to list: its own words do not say what they are about.
+    fn refused(&self, error: Error) -> Error {
+        let Error::Server { code, message, data } = error else { return error };
+        let (what, method, words) = (self.what, self.method, message.trim_end_matches('.'));
+        let message = format!(
+            "listing the {what} failed: the server refused `{method}` with the error {code}: {words}; mend what it \
+            tells, with the help of its documentation or its log, and restart the entry"
+        );
+        Error::Server { code, message, data }
+    }
+
     /// A page, of which no more than `most` items are taken.
     fn page<'a>(&self, answer: &'a Answer, most: usize) -> Result<Page<'a>, String> {
         let object: RawObject<'a> = serde_json::from_str(answer.get()).map_err(|error| error.to_string())?;
@@ -209,13 +240,9 @@ struct Page<'a> {
     next: Option<String>,
 }
 
-/// The tool, if the way to its server can carry its calls.
-fn callable(link: &Link, tool: Tool) -> Result<Tool, String> {
-    let complaint = link.http().filter(|_| link.is_modern()).and_then(|_| http::complaint(&tool.raw));
-    match complaint {
-        Some(complaint) => Err(format!("the tool `{}` was left out: {complaint}", tool.name)),
-        None => Ok(tool),
-    }
+/// Why the way to the server cannot carry calls of the tool, if it cannot.
+fn complaint(link: &Link, tool: &Tool) -> Option<String> {
+    link.http().filter(|_| link.is_modern()).and_then(|_| http::complaint(&tool.raw))
 }
 
 fn shown(raw: &RawValue) -> String {

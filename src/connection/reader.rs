@@ -156,7 +156,7 @@ fn answer(link: &Link, line: &Arc<str>, envelope: &Envelope<'_>, id: u64) {
     let nothing = |raw: &&RawValue| raw.get() != "null";
     let outcome = match (envelope.result, envelope.error.filter(nothing)) {
         // Some say both, one of them null; one that says that it failed has failed.
-        (_, Some(error)) => Err(server_error(error)),
+        (_, Some(error)) => Err(server_error(link, &pending, error)),
         (Some(result), None) if is_proper(result, &pending) => {
             Ok(Answer::within(line.clone(), position(line, result), link.is_modern()))
         }
@@ -205,7 +205,9 @@ fn answer_for_others(link: &Link, line: &str, envelope: &Envelope<'_>) -> Contro
     link.give_to_rmcp(line)
 }
 
-fn server_error(error: &RawValue) -> Error {
+/// The error in an answer. One that the server has malformed is said to be so to whoever called a tool; whoever asks for
+/// something else may go by its code.
+fn server_error(link: &Link, pending: &Pending, error: &RawValue) -> Error {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(default)]
@@ -215,12 +217,24 @@ fn server_error(error: &RawValue) -> Error {
         #[serde(borrow, default)]
         data: Option<&'a RawValue>,
     }
-    let Ok(body) = serde_json::from_str::<Body<'_>>(error.get()) else {
-        let message = format!("the server gave an error that is malformed: {}", brief(error));
-        return Error::Server { code: -32603, message, data: None };
+    let is_call = pending.clock.as_ref().is_some_and(|clock| clock.is_tool);
+    let body = match serde_json::from_str::<Body<'_>>(error.get()) {
+        Ok(body) => body,
+        Err(_) if is_call => {
+            let what = format!("is an error that is malformed, {}: `{}`", amiss::of_error(error), brief(error));
+            return amiss::unusable(pending, &what);
+        }
+        Err(_) => {
+            let message = format!("the server gave an error that is malformed: {}", brief(error));
+            return Error::Server { code: -32603, message, data: None };
+        }
     };
     let said = Some(body.message).filter(|message| !message.trim().is_empty());
-    let message = said.unwrap_or_else(|| format!("the server gave an error without words: {}", brief(error)));
+    let wordless = || {
+        let (act, of) = (amiss::act(pending), &link.options().namespace);
+        format!("{act} of entry `{of}` failed: the server gave an error without words: {}", brief(error))
+    };
+    let message = said.unwrap_or_else(wordless);
     Error::Server { code: body.code, message, data: body.data.map(|data| data.get().to_owned()) }
 }
 

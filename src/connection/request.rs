@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long a server may take for a sign of life.
-const PROBE: Duration = Duration::from_secs(3);
+pub(super) const PROBE: Duration = Duration::from_secs(3);
 
 /// Members of a client's `_meta` that are about its own connection to us.
 const OF_THE_CONNECTION: [&str; 4] = [
@@ -173,16 +173,21 @@ pub(super) async fn subscribe_again(link: Arc<Link>) {
     }
 }
 
-/// Asks for a sign of life: any answer is one, an error too, and one that cannot be used.
-pub(super) async fn probe(link: Arc<Link>) -> Result<()> {
+/// Asks for a sign of life, and notes what came of it: any answer is one, an error too, and one that cannot be used.
+pub(super) async fn probe(link: Arc<Link>, limit: Duration) -> Result<()> {
     // 2026-07-28 has no ping.
     let method = if link.is_modern() { "server/discover" } else { "ping" };
-    match request(&link, method, "", PROBE).await {
+    let outcome = match request(&link, method, "", limit.min(PROBE)).await {
         Ok(_) | Err(Error::Server { .. } | Error::TooLarge { .. }) => Ok(()),
         // Over HTTP it may come from whoever stands before the server.
         Err(Error::Protocol { .. }) if link.http().is_none() => Ok(()),
         Err(error) => Err(error),
+    };
+    match &outcome {
+        Ok(()) => link.note_life(),
+        Err(error) => link.note_silence(error),
     }
+    outcome
 }
 
 /// Passes a notification on.

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use super::{link::Link, request};
+use super::{
+    link::{Link, shown},
+    request,
+};
 
 /// After so many questions in a row without an answer a silent server counts as hung.
 const MISSES: u32 = 3;
@@ -57,9 +60,5 @@ pub(super) async fn keep(link: Arc<Link>) {
 /// Whether the server gives a sign of life when it is asked: any message is one.
 async fn answers(link: &Arc<Link>, interval: Duration) -> bool {
     let heard = link.heard();
-    matches!(timeout(interval, request::probe(link.clone())).await, Ok(Ok(()))) || link.heard() != heard
-}
-
-fn shown(duration: Duration) -> String {
-    if duration.as_secs() > 0 { format!("{} s", duration.as_secs()) } else { format!("{} ms", duration.as_millis()) }
+    request::probe(link.clone(), interval).await.is_ok() || link.heard() != heard
 }

@@ -166,18 +166,22 @@ impl Server {
             Happening::Closed(how) => how,
         };
         self.session.settle().await;
-        let error = self.session.failure().unwrap_or(Error::Ended { how, stderr: String::new() });
+        let error = self.session.failure().unwrap_or_else(|| Error::ended(how, ""));
+        Event::Ended(error)
+    }
+
+    /// Fails the calls in flight.
+    pub(super) fn let_down(&self, error: &Error) {
         // Whoever waits has sent a request: that it was not sent is true of the one alone that found out.
         let in_flight = match error.clone() {
             Error::Http { act, url, reason, .. } => Error::Http { act, url, reason, delivery: Delivery::Unknown },
             other => other,
         };
         self.session.link().fail_all(&in_flight);
-        Event::Ended(error)
     }
 
     pub(super) async fn stop(self, mut grace: Grace) {
-        let stopped = Error::Ended { how: "was left".to_owned(), stderr: String::new() };
+        let stopped = Error::ended_as_asked("was left");
         let farewell = self.session.farewell();
         self.session.close(stopped).await;
         tokio::select! {

@@ -197,7 +197,7 @@ async fn attempt(
     config.limits.problems().into_iter().for_each(|problem| link.note(problem));
     let outcome = tokio::select! {
         outcome = session.connect(lifecycle, deadline) => outcome,
-        _ = process.exited() => Err(Error::Ended { how: String::new(), stderr: String::new() }),
+        _ = process.exited() => Err(Error::ended("", "")),
         error = exceeded(&mut watch, &link) => Err(error),
         () = cancel.cancelled() => Err(Error::Cancelled),
     };
@@ -222,7 +222,7 @@ async fn with_status(error: Error, process: &mut Process, link: &Link) -> Error 
         Ok(status) => {
             let tail = link.tail();
             let _ = timeout(LEFTOVERS, tail.ended()).await;
-            let ended = || Error::Ended { how: process::describe(status), stderr: tail.last_lines() };
+            let ended = || Error::ended(process::describe(status), tail.last_lines());
             process.limit_behind(status).unwrap_or_else(ended)
         }
         Err(_) => error,
@@ -274,14 +274,14 @@ impl Server {
             // The leader's death is the server's, whoever else still holds the pipe.
             _ = self.process.exited() => None,
             // Whoever hears that it has ended kills what is left of it.
-            error = exceeded(&mut self.watch, &link) => {
-                link.fail_all(&error);
-                return Event::Ended(error);
-            }
+            error = exceeded(&mut self.watch, &link) => return Event::Ended(error),
         };
-        let error = self.ended(reason).await;
-        link.fail_all(&error);
-        Event::Ended(error)
+        Event::Ended(self.ended(reason).await)
+    }
+
+    /// Fails the calls in flight.
+    pub(super) fn let_down(&self, error: &Error) {
+        self.session.link().fail_all(error);
     }
 
     async fn ended(&mut self, reason: Option<String>) -> Error {
@@ -291,11 +291,11 @@ impl Server {
         let how = status.map_or_else(|| reason.unwrap_or_else(|| "ended".to_owned()), process::describe);
         // Answers that it gave before it ended still count.
         let _ = timeout(LEFTOVERS, async { tokio::join!(link.ended(), link.tail().ended()) }).await;
-        limit.unwrap_or_else(|| Error::Ended { how, stderr: link.tail().last_lines() })
+        limit.unwrap_or_else(|| Error::ended(how, link.tail().last_lines()))
     }
 
     pub(super) async fn stop(self, grace: Grace) {
-        let stopped = Error::Ended { how: "was stopped".to_owned(), stderr: String::new() };
+        let stopped = Error::ended_as_asked("was stopped");
         tokio::join!(self.session.close(stopped), self.process.end(grace));
     }
 }

@@ -87,9 +87,10 @@ pub(super) fn failed(id: &str, error: Error, (era, shape): (Era, Shape)) -> Vec<
                 &format!(",\"error\":{{\"code\":{code},\"message\":{message}{data}}}}}"),
             ])
         }
-        Error::UnknownTool { .. } | Error::Arguments { .. } | Error::UnknownNamespace { .. } => {
-            failure(id, INVALID_PARAMS, &error.to_string())
-        }
+        Error::UnknownTool { .. }
+        | Error::ToolLeftOut { .. }
+        | Error::Arguments { .. }
+        | Error::UnknownNamespace { .. } => failure(id, INVALID_PARAMS, &error.to_string()),
         error if shape == Shape::Tool => {
             let text = error.to_string();
             let told = json!({ "content": [{ "type": "text", "text": text }], "isError": true });

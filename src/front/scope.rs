@@ -236,11 +236,15 @@ impl Scope {
         let Some(namespace) = &self.entry else {
             return dispatch::call(&registry, board, name, (params, context));
         };
-        if !registry::admits(&self.filter(namespace), name) {
-            let unknown = Error::UnknownTool { name: name.to_owned(), nearest: Vec::new() };
-            return Box::pin(async { Err(unknown) });
-        }
         let face = self.face();
+        let filter = self.filter(namespace);
+        if !registry::admits(&filter, name) {
+            let known = face.map(|face| face.tools());
+            let left_out = known.and_then(|list| registry::explain(name, (namespace, &list), &filter, board.rules()));
+            let unknown = || Error::UnknownTool { name: name.to_owned(), nearest: Vec::new() };
+            let error = left_out.unwrap_or_else(unknown);
+            return Box::pin(async { Err(error) });
+        }
         let own = face.as_ref().map(|face| face.tools());
         let own = own.iter().flat_map(|list| &list.tools).find(|tool| tool.name == name);
         let status = registry.route(name).filter(|(_, listed)| listed.route.target == Target::Status);
@@ -340,6 +344,7 @@ fn not_started() -> Error {
         namespace: "the entry".to_owned(),
         state: "idle".to_owned(),
         reason: Some("the Computer has not been started".to_owned()),
+        cure: None,
     }
 }
 

@@ -84,6 +84,16 @@ pub(crate) enum Target {
     Status,
 }
 
+impl Listed {
+    /// Whether it is a tool of the entry's server, and no status tool of ours.
+    pub(crate) fn is_of_server(&self) -> bool {
+        match self.route.target {
+            Target::Tool { .. } => true,
+            Target::Status => false,
+        }
+    }
+}
+
 impl PartialEq for Listed {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.route == other.route && self.definition.get() == other.definition.get()
@@ -122,6 +132,11 @@ impl Catalog {
     pub(crate) fn exact(&self, name: &str) -> Option<&Listed> {
         let place = self.listed.binary_search_by(|listed| listed.name.as_str().cmp(name)).ok();
         self.listed.get(place?)
+    }
+
+    /// How many tools of servers there are: the status tools are ours.
+    pub(crate) fn tools(&self) -> usize {
+        self.listed.iter().filter(|listed| listed.is_of_server()).count()
     }
 
     /// Tells two of them apart, within this run of the program.

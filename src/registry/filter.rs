@@ -8,6 +8,15 @@ pub(crate) fn admits(filter: &ToolFilter, own_name: &str) -> bool {
     filter.allow.as_deref().is_none_or(matched_by) && !matched_by(&filter.deny)
 }
 
+/// What in the filter keeps the tool from being shown, with what to do about it; nothing when it is shown.
+pub(crate) fn objection(filter: &ToolFilter, own_name: &str) -> Option<String> {
+    if let Some(glob) = filter.deny.iter().find(|glob| matches(glob, own_name)) {
+        return Some(format!("`{glob}` in `tools.deny` of the entry hides it; take that out to offer it"));
+    }
+    (!admits(filter, own_name))
+        .then(|| format!("`tools.allow` of the entry does not name it; write `{own_name}` there to offer it"))
+}
+
 /// What the tool is called behind the namespace.
 pub(crate) fn shown_name<'a>(filter: &'a ToolFilter, own_name: &'a str) -> &'a str {
     look_up(&filter.rename, own_name).unwrap_or(own_name)

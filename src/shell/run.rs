@@ -59,7 +59,7 @@ pub(super) fn run(shell: Arc<Commands>, order: Order, context: CallContext) -> W
 }
 
 fn stopped() -> Error {
-    Error::Ended { how: "was stopped".to_owned(), stderr: String::new() }
+    Error::ended_as_asked("was stopped")
 }
 
 struct Command {

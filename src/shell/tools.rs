@@ -16,7 +16,7 @@ pub(super) const RUN: &str = "run_command";
 pub(super) fn list(program: &Path, config: &ShellConfig) -> ToolList {
     let mut tools = vec![run_command(program, config)];
     tools.extend(of_jobs(config));
-    ToolList { tools, problems: Vec::new() }
+    ToolList { tools, ..ToolList::default() }
 }
 
 fn tool(name: &str, repeatable: bool, definition: &Value) -> Tool {

@@ -16,6 +16,9 @@ pub(crate) struct Policy {
     pub(crate) tries: u32,
     /// How often that is.
     pub(crate) rarely: Duration,
+    /// The delay after credentials were refused, and the longest: it doubles with each further refusal. To ask costs the
+    /// other side little, and whoever has renewed a token does not want to wait.
+    pub(crate) refused: (Duration, Duration),
     /// Whether a unit that is tried rarely counts as failed. What is elsewhere may come back at any time.
     pub(crate) gives_up: bool,
     /// After being up for so long, earlier failures are forgotten.
@@ -31,6 +34,7 @@ impl Default for Policy {
             longest: Duration::from_secs(30),
             tries: 8,
             rarely: Duration::from_secs(600),
+            refused: (Duration::from_secs(5), Duration::from_secs(60)),
             gives_up: true,
             calm: Duration::from_secs(60),
             restart: true,
@@ -45,18 +49,24 @@ impl Policy {
         Self { tries: 28, rarely: Duration::from_secs(300), gives_up: false, ..Self::default() }
     }
 
-    /// The delay after so many failures in a row: doubled each time, give or take a tenth, so that entries that died
-    /// together do not come back together.
+    /// The delay after so many failures in a row.
     pub(super) fn delay(&self, failures: u32) -> Duration {
-        if failures >= self.tries {
-            return self.rarely;
-        }
-        let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(16));
-        let jitter = RandomState::new().hash_one(failures) % 2001;
-        #[expect(clippy::cast_precision_loss, reason = "it is at most 2000")]
-        let factor = 0.9 + jitter as f64 / 10_000.0;
-        doubled.min(self.longest).mul_f64(factor).min(self.longest)
+        if failures >= self.tries { self.rarely } else { doubled((self.first, self.longest), failures) }
     }
+
+    /// The delay after credentials were refused so many times in a row.
+    pub(super) fn delay_of_refusal(&self, refusals: u32) -> Duration {
+        doubled(self.refused, refusals)
+    }
+}
+
+/// Doubled each time, give or take a tenth, so that entries that died together do not come back together.
+fn doubled((first, longest): (Duration, Duration), times: u32) -> Duration {
+    let doubled = first.saturating_mul(1 << times.saturating_sub(1).min(16));
+    let jitter = RandomState::new().hash_one(times) % 2001;
+    #[expect(clippy::cast_precision_loss, reason = "it is at most 2000")]
+    let factor = 0.9 + jitter as f64 / 10_000.0;
+    doubled.min(longest).mul_f64(factor).min(longest)
 }
 
 #[cfg(test)]

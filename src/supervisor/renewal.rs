@@ -50,6 +50,7 @@ impl<U: Unit> Supervisor<U> {
         if starts {
             // What kept the older recipe from being up says nothing of this one.
             self.publisher.send_modify(|status| status.is_failing = false);
+            self.refusals = 0;
             // What it showed is shown until it is known whether the new one comes up.
             self.renewed = true;
             return Step::Start { failures: 0, done };

@@ -14,7 +14,7 @@ use super::{
     Begin, Command, End, Event, GRACE, Live, Mailbox, Policy, Reason, Renewal, State, Status, Unit, mailbox::Done,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Outlook, Result},
     shutdown::Grace,
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Supervisor<U: Unit> {
     pub(super) renewed: bool,
     /// Whether it was ever started.
     pub(super) begun: bool,
+    /// How many times in a row it was refused for its credentials.
+    pub(super) refusals: u32,
 }
 
 /// What was asked for during a start and is to be done after it.
@@ -97,7 +99,7 @@ impl<U: Unit> Supervisor<U> {
         let mut asked = Asked::default();
         let step = match self.attempt(&mut done, &mut asked).await {
             Started::Up(live) => {
-                self.renewed = false;
+                (self.renewed, self.refusals) = (false, 0);
                 self.show(State::Ready(live.face())).await;
                 Step::Live { live, failures }
             }
@@ -216,7 +218,8 @@ impl<U: Unit> Supervisor<U> {
                 event = watched(live.next()) => match event {
                     Event::Changed => self.publisher.send_modify(|_| {}),
                     Event::Ended(error) => {
-                        let step = self.fail(error, failures + 1).await;
+                        let step = self.fail(error.clone(), failures + 1).await;
+                        live.let_down(&error.with_outlook(self.outlook()));
                         // Members of the tree may still run when the leader has died.
                         live.stop(Grace::of(Duration::ZERO)).await;
                         return step;
@@ -266,19 +269,23 @@ impl<U: Unit> Supervisor<U> {
             status.last_error = Some(error.clone());
             status.is_failing = true;
         });
+        self.refusals = if matches!(error, Error::NeedsAuth { .. }) { self.refusals.saturating_add(1) } else { 0 };
         if !self.policy.restart {
             self.show(State::Failed(error)).await;
             return Step::Rest { until: None, failures };
         }
+        // What it needs may come to be there without anybody telling us: a file, a token that a helper prints.
         let held = match &error {
-            Error::NeedsAuth { .. } => Some(Reason::NeedsAuth),
-            Error::NeedsInput { .. } => Some(Reason::NeedsInput),
+            Error::NeedsAuth { .. } => {
+                let retry_at = Instant::now() + self.policy.delay_of_refusal(self.refusals);
+                Some((Reason::NeedsAuth { retry_at }, retry_at))
+            }
+            Error::NeedsInput { .. } => Some((Reason::NeedsInput, Instant::now() + self.policy.rarely)),
             _ => None,
         };
-        if let Some(reason) = held {
-            // What it needs may come to be there without anybody telling us: a file, a token that a helper prints.
+        if let Some((reason, until)) = held {
             self.show(State::Held(reason)).await;
-            return Step::Rest { until: Some(Instant::now() + self.policy.rarely), failures: 0 };
+            return Step::Rest { until: Some(until), failures: 0 };
         }
         if error.is_permanent() || (self.policy.gives_up && failures >= self.policy.tries) {
             self.show(State::Failed(error)).await;
@@ -287,6 +294,17 @@ impl<U: Unit> Supervisor<U> {
         let retry_at = Instant::now() + self.policy.delay(failures);
         self.show(State::Waiting { attempt: failures, retry_at, error }).await;
         Step::Rest { until: Some(retry_at), failures }
+    }
+
+    /// What becomes of what has just ended.
+    fn outlook(&self) -> Outlook {
+        match &self.publisher.borrow().state {
+            State::Waiting { retry_at, .. } => Outlook::Again(retry_at.saturating_duration_since(Instant::now())),
+            State::Failed(_) if self.policy.restart => Outlook::Rarely(self.policy.rarely),
+            State::Failed(_) => Outlook::Never,
+            // The error itself says what is wanted.
+            State::Idle | State::Starting { .. } | State::Ready(_) | State::Stopped | State::Held(_) => Outlook::Unsaid,
+        }
     }
 
     /// Ends it, and shows at once what is to become of it, so that no call goes to what is about to leave.

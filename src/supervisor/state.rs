@@ -40,8 +40,11 @@ pub(crate) enum Reason {
     Deferred,
     /// The configuration switches it off.
     Disabled,
-    /// It wants credentials that it was not given.
-    NeedsAuth,
+    /// It wants credentials that it was not given. They may be renewed without anybody telling us: it is tried again.
+    NeedsAuth {
+        /// When it is tried again.
+        retry_at: Instant,
+    },
     /// A value that the configuration asks for is not there.
     NeedsInput,
 }
@@ -51,7 +54,7 @@ impl Reason {
     pub(crate) fn is_chosen(self) -> bool {
         match self {
             Self::Deferred | Self::Disabled => true,
-            Self::NeedsAuth | Self::NeedsInput => false,
+            Self::NeedsAuth { .. } | Self::NeedsInput => false,
         }
     }
 }
@@ -94,10 +97,12 @@ impl<F: Clone> Status<F> {
                 (self.was_up, self.is_failing) = (true, false);
                 self.last_face = Some(face.clone());
             }
-            State::Idle | State::Stopped | State::Held(_) => self.forget(),
+            State::Idle | State::Stopped | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => {
+                self.forget();
+            }
             // Rare tries must not show for their moment what it had once.
             State::Failed(_) => self.was_up = false,
-            State::Starting { .. } | State::Waiting { .. } => {}
+            State::Starting { .. } | State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => {}
         }
         (self.state, self.since) = (state, Instant::now());
     }
@@ -112,8 +117,26 @@ impl<F: Clone> Status<F> {
     pub(crate) fn shown(&self) -> Option<&F> {
         match &self.state {
             State::Ready(face) => Some(face),
-            State::Starting { .. } | State::Waiting { .. } => self.last_face.as_ref().filter(|_| self.was_up),
-            State::Idle | State::Failed(_) | State::Stopped | State::Held(_) => None,
+            State::Starting { .. } | State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => {
+                self.last_face.as_ref().filter(|_| self.was_up)
+            }
+            State::Idle
+            | State::Failed(_)
+            | State::Stopped
+            | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => None,
+        }
+    }
+
+    /// When it is tried again, where that is soon.
+    pub(crate) fn retry_at(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting { retry_at, .. } | State::Held(Reason::NeedsAuth { retry_at }) => Some(retry_at),
+            State::Idle
+            | State::Starting { .. }
+            | State::Ready(_)
+            | State::Failed(_)
+            | State::Stopped
+            | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => None,
         }
     }
 

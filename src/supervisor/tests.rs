@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Begin, Event, Handle, Live, Next, Policy, Reason, Renewal, State, Unit, supervise};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Outlook, Result},
     shutdown::Grace,
 };
 
@@ -26,6 +26,8 @@ enum Does {
     Come,
     Fail,
     Miss,
+    /// Its credentials are refused.
+    Refuse,
     Hang,
     Panic,
 }
@@ -39,6 +41,8 @@ struct Seen {
     hanging: Arc<Notify>,
     /// What is told of something that was missing.
     mended: Arc<Mutex<Option<bool>>>,
+    /// What those were told whom the ends of lives let down.
+    told: Arc<Mutex<Vec<Error>>>,
     /// Lets the ends of lives take their time.
     slow_end: Arc<Mutex<Duration>>,
 }
@@ -64,11 +68,12 @@ impl Unit for Cardboard {
         tokio::task::yield_now().await;
         match does {
             Does::Come => {}
-            Does::Fail => return Err(Error::Ended { how: "fell over".into(), stderr: String::new() }),
+            Does::Fail => return Err(Error::ended("fell over", "")),
             Does::Miss => {
                 let none = String::new;
                 return Err(Error::CommandNotFound { command: "x".into(), hint: none(), searched: none() });
             }
+            Does::Refuse => return Err(Error::NeedsAuth { url: "x".into(), cure: "renew it".into() }),
             Does::Hang => {
                 self.seen.hanging.notify_one();
                 cancel.cancelled().await;
@@ -95,9 +100,13 @@ impl Live for Alive {
 
     async fn next(&mut self) -> Event {
         match self.end.recv().await {
-            Some(()) => Event::Ended(Error::Ended { how: "died".into(), stderr: String::new() }),
+            Some(()) => Event::Ended(Error::ended("died", "")),
             None => std::future::pending().await,
         }
+    }
+
+    fn let_down(&self, error: &Error) {
+        self.seen.told.lock().unwrap().push(error.clone());
     }
 
     async fn stop(self, _: Grace) {
@@ -500,4 +509,58 @@ async fn a_stop_while_it_waits_and_a_restart_afterwards_begin_from_nothing() {
     stage.handle.restart().await;
     assert!(matches!(stage.handle.status().state, State::Waiting { attempt: 1, .. }));
     assert_eq!(stage.handle.status().restarts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_for_its_credentials_is_tried_after_5_s_and_then_less_often_down_to_once_a_minute() {
+    let stage = Stage::plain(&[Does::Come, Does::Refuse]);
+    stage.up().await;
+    stage.die();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let gaps = gaps(&stage);
+    for (gap, expected) in gaps[1..].iter().zip([5.0, 10.0, 20.0, 40.0]) {
+        assert!((expected * 0.9..=expected * 1.1 + 0.01).contains(gap), "{gaps:?}");
+    }
+    assert!(gaps[5..].len() > 5 && gaps[5..].iter().all(|gap| (54.0..60.1).contains(gap)), "{gaps:?}");
+    let status = stage.handle.status();
+    assert!(matches!(status.state, State::Held(Reason::NeedsAuth { .. })), "{:?}", status.state);
+    assert!(status.shown().is_some(), "it is being brought back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_life_is_waited_out_as_shortly_as_the_first() {
+    let stage = Stage::plain(&[Does::Refuse, Does::Refuse, Does::Come, Does::Refuse, Does::Come]);
+    stage.up().await;
+    stage.handle.restart().await;
+    let retry_at = stage.handle.status().retry_at().expect("it is tried again");
+    assert!((4.5..=5.5).contains(&(retry_at - Instant::now()).as_secs_f64()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_let_down_is_told_what_becomes_of_it_and_the_state_is_shown_by_then() {
+    let outlook = |stage: &Stage| match stage.seen.told.lock().unwrap().pop() {
+        Some(Error::Ended { outlook, .. }) => outlook,
+        other => panic!("{other:?}"),
+    };
+    let stage = Stage::plain(&[Does::Come]);
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Waiting { .. })).await;
+    tokio::task::yield_now().await;
+    let Outlook::Again(after) = outlook(&stage) else { panic!("it comes back") };
+    assert!((0.4..0.6).contains(&after.as_secs_f64()), "{after:?}");
+
+    let stage = Stage::set(&[Does::Come], Begin::Start, Policy { restart: false, ..Policy::default() });
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    tokio::task::yield_now().await;
+    assert_eq!(outlook(&stage), Outlook::Never);
+
+    let stage = Stage::set(&[Does::Come], Begin::Start, Policy { tries: 1, ..Policy::default() });
+    stage.up().await;
+    stage.die();
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    tokio::task::yield_now().await;
+    assert_eq!(outlook(&stage), Outlook::Rarely(Duration::from_secs(600)));
 }

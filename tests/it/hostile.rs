@@ -45,11 +45,12 @@ fn what_a_client_reads_names_the_tool_of_the_entry_what_happened_and_what_to_do(
     for (how, keys, words) in [
         ("neither", &plain, ["neither a result nor an error", "newer version"]),
         ("result-is-a-list", &plain, ["is a list", "newer version"]),
+        ("error-is-a-text", &plain, ["is an error that is malformed", "newer version"]),
         ("zero-bytes", &plain, ["is no JSON", "newer version"]),
         ("exit-in-mid-line", &plain, ["exited with status 3", "out of memory"]),
         ("close-stdout", &plain, ["the server", "closed its output"]),
         ("drip", &clocks, ["500 ms", "callTimeout"]),
-        ("stop", &clocks, ["500 ms", "callTimeout"]),
+        ("stop", &clocks, ["500 ms", "kill -CONT"]),
     ] {
         let text = read_by_client(how, keys);
         assert_says(&text, &["`bad__misbehave`"]);
@@ -130,6 +131,19 @@ fn a_client_that_does_not_read_its_streams_over_http_costs_no_memory() {
         assert_says(&answer.to_string(), &["done"]);
     }
     drop(listening);
+}
+
+#[test]
+fn no_flood_of_a_server_costs_memory_whatever_it_floods_with() {
+    let scratch = scratch(&json!({}));
+    let mut client = Client::connect(&scratch);
+    // More each time than the program may hold. The benchmarks measure how little it is.
+    for how in ["stderr", "large-line", "bytes-of-noise"] {
+        let arguments = json!({ "how": how, "count": 128 << 20 });
+        assert_eq!(client.call_text("bad__misbehave", &arguments), "done", "{how}");
+    }
+    assert_is_small(client.daemon());
+    assert_eq!(client.call_text("good__echo", &json!({ "message": "unharmed" })), "unharmed");
 }
 
 #[test]

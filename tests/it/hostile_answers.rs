@@ -53,8 +53,13 @@ async fn a_result_that_is_no_object_fails_its_call() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_that_is_malformed_is_shown_as_it_is() {
-    fails("error-is-a-text", &["malformed", "it broke"]).await;
-    fails("error-without-words", &["without words", "-5"]).await;
+    fails("error-is-a-text", &["calling `misbehave`", "malformed, it is no object", "`\"it broke\"`", TO_DO]).await;
+    fails(
+        "error-of-long-nonsense",
+        &["calling `misbehave`", "malformed, its `code` is no whole number", "no-no-no", TO_DO],
+    )
+    .await;
+    fails("error-without-words", &["calling `misbehave` of entry `bad`", "without words", "-5"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,8 +55,9 @@ async fn a_protocol_version_that_nobody_knows_is_told_and_tried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_is_refused_is_told_in_the_servers_words() {
-    assert_says(&failure("handshake-refused").await, &["the handshake failed", "the license has run out"]);
-    assert_says(&failure("handshake-without-an-id").await, &["the handshake failed", "cannot read that"]);
+    let (act, to_do) = ("the handshake failed: the server refused `initialize`", "restart the entry");
+    assert_says(&failure("handshake-refused").await, &[act, "error -32603: the license has run out", to_do]);
+    assert_says(&failure("handshake-without-an-id").await, &[act, "error -32700: cannot read that", to_do]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +75,10 @@ async fn a_list_of_another_shape_is_told() {
         assert_says(&failure(way).await, &words);
     }
     assert_says(&failure("list-is-a-list").await, &["is a list and no object"]);
-    assert_says(&failure("list-is-refused").await, &["the database is locked"]);
+    let words = ["listing the tools failed: the server refused `tools/list`", "-32603: the database is locked"];
+    let error = failure("list-is-refused").await;
+    assert_says(&error, &words);
+    assert_says(&error, &["restart the entry"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,7 +189,7 @@ async fn what_stderr_says_to_a_terminal_is_not_shown() {
 async fn a_server_that_stops_itself_in_the_middle_of_a_call_is_given_up_and_can_be_ended() {
     let hostile = beside_a_good_one(impatient).await;
     let error = hostile.does("stop").await.unwrap_err();
-    assert_says(&error.to_string(), &["calling `misbehave`", "callTimeout"]);
+    assert_says(&error.to_string(), &["calling `misbehave`", "stopped by a signal", "kill -CONT"]);
     hostile.echoes("good").await;
     let pid = i32::try_from(health_of(&hostile.0, "bad").await.pid.unwrap()).unwrap();
     within("a restart", hostile.0.restart_entry("bad")).await.unwrap();

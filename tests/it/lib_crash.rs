@@ -5,6 +5,7 @@ use mcp_computer::{CallContext, Computer, Error, Event, ToolProvider};
 use serde_json::{Map, json};
 
 use crate::support::{
+    hostile::assert_says,
     library::{
         Fake, bash, brought_back, comes_true, gated, health_of, names, never_restarted, open_gate, scripted, sent,
         server, told, told_so_far, up, within,
@@ -123,9 +124,11 @@ async fn a_call_of_an_entry_that_does_not_come_back_fails_as_one_to_try_again() 
     let mut events = computer.events();
     told(&mut events, "fake", "waiting").await;
     let error = within("a call", computer.call("fake__echo", &json!({ "message": "x" }))).await.unwrap_err();
-    let Error::NotReady { namespace, state, reason } = &error else { panic!("{error:?}") };
+    let Error::NotReady { namespace, state, reason, .. } = &error else { panic!("{error:?}") };
     assert!(namespace == "fake" && (state == "waiting" || state == "starting"), "{error:?}");
     assert!(error.is_retryable() && reason.as_ref().is_some_and(|why| why.contains("the gate is shut")), "{error}");
+    assert_says(&error.to_string(), &["entry `fake`", "the call has waited 10 s for it", "call again"]);
+    assert!(state == "starting" || error.to_string().contains("it is tried again in "), "{error}");
     assert!(names(&computer).contains(&"fake__echo".to_owned()), "it is being brought back still");
 }
 

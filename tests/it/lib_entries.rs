@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use mcp_computer::{AddOptions, EntryConfig, Error};
+use futures_util::{FutureExt, future::join_all};
+use mcp_computer::{AddOptions, Computer, EntryConfig, Error, ShellMode};
 use serde_json::json;
 
 use crate::support::{
@@ -34,6 +34,30 @@ async fn an_added_entry_is_up_when_it_has_been_added() {
     assert_eq!(names(&computer), ["a__echo", "b__echo"]);
     assert_eq!(computer.call("b__echo", &json!({ "message": "hi" })).await.unwrap(), "hi");
     assert_eq!(computer.entries(), ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_can_be_seen_can_be_restarted_though_it_is_being_added() {
+    let computer = up([("a", server(["--tools", "1"]))]).await;
+    for round in 0..500 {
+        let (name, seen_by) = (format!("n{round}"), computer.clone());
+        let wanted = name.clone();
+        // In a thread of its own, so that it looks while the entry is being put there.
+        let restarting = std::thread::spawn(move || {
+            loop {
+                match seen_by.restart_entry(&wanted).now_or_never() {
+                    Some(Err(Error::UnknownNamespace { .. })) => std::hint::spin_loop(),
+                    outcome => return outcome.map(|outcome| outcome.map(drop)),
+                }
+            }
+        });
+        let shell = Computer::shell(ShellMode::Unrestricted);
+        within("adding", computer.add_entry(&name, shell, LATER)).await.unwrap();
+        // What is asked of it is under way, or has happened: it is not told that nobody is there.
+        let outcome = restarting.join().unwrap();
+        assert!(outcome.as_ref().is_none_or(Result::is_ok), "round {round}: {outcome:?}");
+        within("removing", computer.remove_entry(&name)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +199,8 @@ async fn a_stopped_entry_stays_stopped() {
     within("looking", fake.computer.ensure_ready()).await;
     within("retrying", fake.computer.retry_degraded()).await;
     let health = fake.health().await;
-    assert_eq!((health.state, health.tools), ("stopped", 1), "its status tool is all that it shows");
+    assert_eq!((health.state, health.tools), ("stopped", 0), "the status tool is none of its own");
+    assert_eq!(names(&fake.computer), ["fake__status"]);
     assert!(health.error.is_some_and(|error| error.contains("restart_entry()")));
     assert_eq!(fake.pids().len(), 1);
 }

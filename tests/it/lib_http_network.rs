@@ -5,13 +5,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use futures_util::future::join_all;
-use mcp_computer::{CallContext, Computer, Error, HttpConfig};
+use mcp_computer::{CallContext, Computer, Error, Events, HttpConfig};
 use serde_json::json;
 use tokio_rustls::{
     TlsAcceptor,
@@ -22,7 +22,7 @@ use crate::{
     lib_http::{act, failure, on},
     support::{
         http::{Reply, Request, Web, legacy, proxy},
-        library::{again_with, health_of, made_of, sent, told, up, within},
+        library::{again_with, health_of, made_of, names, sent, told, until, up, within},
     },
 };
 
@@ -113,6 +113,71 @@ async fn credentials_that_are_taken_no_more_put_the_entry_into_its_state() {
     told(&mut events, "web", "needsAuth").await;
 }
 
+/// An entry that was up with the token of a file, and whose server takes another one from now on.
+async fn refused(token: &Arc<Mutex<String>>) -> (Computer, Web, tempfile::NamedTempFile, Events) {
+    "first".clone_into(&mut token.lock().unwrap());
+    let taken = token.clone();
+    let web = guarded(move || taken.lock().unwrap().clone());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "first").unwrap();
+    let reference = format!("Bearer ${{file:{}}}", file.path().display());
+    let computer = up([("web", Computer::http(web.url()).header("Authorization", reference))]).await;
+    let mut events = computer.events();
+    "second".clone_into(&mut token.lock().unwrap());
+    assert!(matches!(act(&computer).await.unwrap_err(), Error::NeedsAuth { .. }));
+    told(&mut events, "web", "needsAuth").await;
+    (computer, web, file, events)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tools_of_an_entry_whose_credentials_are_taken_no_more_stay_and_it_says_what_to_do() {
+    let token = Arc::default();
+    let (computer, _web, _file, _events) = refused(&token).await;
+    let health = health_of(&computer, "web").await;
+    assert_eq!((health.state, health.healthy, health.tools), ("needsAuth", false, 1));
+    let error = health.error.unwrap();
+    for word in ["401", "the header `Authorization` (from the file ", "renew that", "tried again by itself"] {
+        assert!(error.contains(word), "`{word}` is not in: {error}");
+    }
+    assert!(health.retry_in_ms.is_some_and(|ms| ms <= 5_500), "{:?}", health.retry_in_ms);
+    assert_eq!(names(&computer), ["web__act"], "they stay listed, and no status tool is");
+    let error = act(&computer).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::NotReady { state, .. } if state == "needsAuth") && error.is_retryable(),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("tried again in ") && error.to_string().contains("next call"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_comes_back_by_itself_when_its_credentials_have_been_renewed() {
+    let token = Arc::default();
+    let (computer, _web, file, mut events) = refused(&token).await;
+    fs::write(&file, "second").unwrap();
+    told(&mut events, "web", "ready").await;
+    assert_eq!(act(&computer).await.unwrap(), "done");
+    assert_eq!(names(&computer), ["web__act"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_has_refused_credentials_tried_at_once_and_all_who_call_wait_for_the_same_try() {
+    let token = Arc::default();
+    let (computer, web, file, _events) = refused(&token).await;
+    let tried = || web.posted("server/discover").len();
+    // Later than it is left alone by those who call it, and sooner than it is tried by itself.
+    let before = tried();
+    until("a call has it tried", async || act(&computer).await.is_err() && tried() > before).await;
+    let (before, retry) = (tried(), computer.entry_health("web").unwrap().retry_in_ms);
+    assert!(retry.is_some_and(|ms| ms > 5_500), "the second refusal is waited out longer than the first: {retry:?}");
+    fs::write(&file, "second").unwrap();
+    until("a call is answered", async || {
+        let calls: Vec<_> = (0..16).map(|_| sent(&computer, "web__act", CallContext::default())).collect();
+        within("all of them", join_all(calls)).await.into_iter().all(|answer| answer.is_ok())
+    })
+    .await;
+    assert_eq!(tried() - before, 1, "single flight");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_forbidden_to_one_call_does_not_end_the_others() {
     let web = Web::legacy(|request| request.is_call().then(|| Reply::of(403, "text/plain", "not that")));
@@ -155,6 +220,27 @@ async fn headers_that_a_program_prints_are_renewed_once_for_all_who_need_it() {
     }
     assert_eq!(runs(dir.path()), 2);
     assert_eq!(health_of(&computer, "web").await.state, "ready");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_prints_headers_is_asked_at_each_try_until_what_it_prints_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, token) = helper(dir.path());
+    let taken = Arc::new(Mutex::new("first-token".to_owned()));
+    let takes = taken.clone();
+    let web = guarded(move || takes.lock().unwrap().clone());
+    fs::write(&token, "first-token").unwrap();
+    let entry = HttpConfig { headers_helper: Some(vec![program.display().to_string()]), ..Computer::http(web.url()) };
+    let computer = up([("web", entry)]).await;
+    let mut events = computer.events();
+    "second-token".clone_into(&mut taken.lock().unwrap());
+    let error = act(&computer).await.unwrap_err();
+    assert!(matches!(&error, Error::NeedsAuth { .. }) && error.to_string().contains("`headersHelper`"), "{error}");
+    told(&mut events, "web", "needsAuth").await;
+    assert_eq!(runs(dir.path()), 2, "at the connect, and after the 401");
+    fs::write(&token, "second-token").unwrap();
+    told(&mut events, "web", "ready").await;
+    assert_eq!((act(&computer).await.unwrap(), runs(dir.path())), (json!("done"), 3));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,8 @@ async fn an_agent_wakes_a_deferred_entry() {
     let computer = up([("fake", deferred(one()))]).await;
     assert_eq!(names(&computer), ["fake__status"]);
     assert_eq!(status_tool(&computer).input_schema["properties"]["connect"]["type"], "boolean");
+    let health = within("health", computer.health()).await;
+    assert_eq!((health.total_tools, health.entries[0].tools), (0, 0), "it is ours and not the server's");
     let told = status(&computer, json!({})).await;
     assert_eq!(told, json!({ "status": "deferred", "error": "Deferred - connect via restart_entry()" }));
     let told = status(&computer, json!({ "connect": true })).await;

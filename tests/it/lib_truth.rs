@@ -7,7 +7,11 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use mcp_computer::{Computer, EntryConfig, Error, Event, Events, config::StatusTools};
+use mcp_computer::{
+    Computer, EntryConfig, Error, Event, Events, StdioConfig,
+    config::{Restart, StatusTools},
+};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -16,7 +20,7 @@ use crate::support::{
         AT_ONCE, Fake, brought_back, deferred, gated, health_of, never_restarted, server, timed, told, told_so_far,
         until, with_status_tools, within,
     },
-    procs::alive,
+    procs::{alive, signal},
 };
 
 /// What was logged, by whatever test.
@@ -206,6 +210,49 @@ async fn an_entry_without_credentials_needs_them_for_everybody() {
 async fn an_entry_without_a_value_needs_it_for_everybody() {
     let entry = server(["--tools", "1"]).env("KEY", "${input:truth-key}");
     all_say("truth-input", entry, ("needsInput", "truth-key")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_up_and_gives_no_sign_of_life_says_so_to_everybody_until_it_gives_one() {
+    let mut asked = Asked::until("truth-silent", server::<&str>([]), "ready").await;
+    let pid = health_of(&asked.computer, asked.name).await.pid.unwrap().cast_signed();
+    signal(pid, Signal::SIGSTOP);
+    let asking = health_of(&asked.computer, asked.name).await;
+    assert_eq!((asking.state, asking.healthy), ("ready", false));
+    let event = told(&mut asked.events, asked.name, "ready").await;
+    let error = event.as_ref().expect("it says what is wrong");
+    assert!(error.contains("no sign of life within 3 s") && error.contains("restart the entry"), "{error}");
+    assert_eq!(asking.error, event);
+    let quick = asked.computer.entry_health(asked.name).unwrap();
+    assert_eq!((quick.healthy, quick.error), (false, event.clone()));
+    assert_eq!(asked.status_tool().await, ("ready".to_owned(), event.clone()));
+    let (line, logged) = (asked.logged(), error.replace('\n', " | "));
+    assert!(line.trim_start().starts_with("WARN") && line.contains(&logged), "{line}");
+
+    signal(pid, Signal::SIGCONT);
+    assert_eq!(told_of(&mut asked, "ready").await, None);
+    assert_eq!(asked.is("ready").await, None);
+    assert_eq!(states(&told_so_far(&mut asked.events)), Vec::<&str>::new(), "told once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_is_told_of_before_it_is_replaced_though_nobody_asks() {
+    let (probe_interval, restart) = (Duration::from_secs(1), Restart::Never);
+    let entry = StdioConfig { probe_interval, restart, ..server(["--tools", "1"]) };
+    let mut asked = Asked::until("truth-vigil", entry, "ready").await;
+    let pid = asked.computer.entry_health(asked.name).unwrap().pid.unwrap().cast_signed();
+    signal(pid, Signal::SIGSTOP);
+    let event = told_of_silence(&mut asked).await;
+    assert!(event.contains("no sign of life within 1 s"), "{event}");
+    let error = told_of(&mut asked, "failed").await;
+    assert!(error.is_some_and(|error| error.contains("gave no sign of life for 3 s")));
+}
+
+/// Waits until it is told that the entry is up and silent; the log says the same.
+async fn told_of_silence(asked: &mut Asked) -> String {
+    let event = told(&mut asked.events, asked.name, "ready").await.expect("it says what is wrong");
+    assert!(asked.logged().contains(&event), "{}", asked.logged());
+    event
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,7 @@ mod lib_reload; // another configuration for a Computer that runs
 mod lib_secrets; // values that must not be seen, and how they are filled in
 mod lib_shell; // run_command in this process
 mod lib_status_tool; // what an agent learns of an entry that is not up
+mod lib_told; // what the caller of what is down, or left out, reads
 mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may

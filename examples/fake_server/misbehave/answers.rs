@@ -19,6 +19,7 @@ pub(super) fn give(server: &Server, id: &Value, how: &str) -> bool {
         "result-is-a-text" => message(r#""result":"done""#),
         "result-is-null" => message(r#""result":null"#),
         "error-is-a-text" => message(r#""error":"it broke""#),
+        "error-of-long-nonsense" => message(&format!(r#""error":{{"code":"{}"}}"#, "no-".repeat(10_000))),
         "error-without-words" => message(r#""error":{"code":-5}"#),
         "unknown-content" => message(
             r#""result":{"content":[{"type":"hologram","depth":3},{"type":7},null,{"type":"text","text":"done"}]}"#,

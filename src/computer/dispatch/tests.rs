@@ -43,7 +43,7 @@ struct Person {
 }
 
 fn died() -> Error {
-    Error::Ended { how: "died".into(), stderr: String::new() }
+    Error::ended("died", "")
 }
 
 impl Unit for Cardboard {
@@ -148,6 +148,8 @@ async fn a_call_waits_ten_seconds_for_its_entry_and_fails_as_one_to_try_again() 
     let error = outcome.unwrap_err();
     assert!(matches!(&error, Error::NotReady { state, .. } if state == "starting"), "{error:?}");
     assert!(error.is_retryable() && (10.0..10.1).contains(&took), "{took}");
+    let words = error.to_string();
+    assert!(words.contains("the call has waited 10 s for it") && words.contains("call again"), "{words}");
     assert_eq!(stage.calls(), 0);
 }
 

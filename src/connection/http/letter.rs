@@ -24,6 +24,8 @@ pub(super) struct Letter {
     /// The number in that id, if it is one of ours and not rmcp's.
     pub(super) number: Option<u64>,
     pub(super) what: What,
+    /// Whether it calls a tool.
+    pub(super) is_call: bool,
     /// The headers that say what it is, for a server of the new generation.
     pub(super) headers: HeaderMap,
 }
@@ -60,7 +62,8 @@ impl Letter {
             HeaderMap::new()
         };
         let number = id.and_then(|id| id.strip_prefix('"')?.strip_suffix('"')).and_then(reader::number);
-        Self { line: line.to_vec(), id: id.map(ToOwned::to_owned), number, what, headers }
+        let is_call = matches!(message.kind, Kind::Request { method: CALL_TOOL, .. });
+        Self { line: line.to_vec(), id: id.map(ToOwned::to_owned), number, what, is_call, headers }
     }
 
     /// Whether later messages wait until it is delivered.

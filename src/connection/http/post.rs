@@ -71,7 +71,11 @@ impl Carrier {
         if status == 401 {
             return Err(trouble);
         }
-        let error = std::str::from_utf8(&refusal.body).ok().and_then(Envelope::of).is_some_and(|of| of.error.is_some());
+        let body = std::str::from_utf8(&refusal.body).ok().and_then(Envelope::of).filter(|of| of.error.is_some());
+        let is_named = body.as_ref().is_some_and(|of| of.id.is_some_and(|of| Some(of.get()) == letter.id.as_deref()));
+        // One that names no request, under a status that speaks of the server, says to a caller less than the status does.
+        // To whoever wants a sign of life it is one.
+        let error = is_named || (body.is_some() && !(letter.is_call && refusal.is_of_its_state()));
         match (&letter.what, &letter.id) {
             // One of an older generation does not know the question; `initialize` is tried next.
             (What::Discover(_), Some(id))

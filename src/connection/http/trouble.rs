@@ -9,7 +9,11 @@ use reqwest::{
 use tokio::time::timeout;
 
 use super::site::{Site, place};
-use crate::error::{Delivery, Error};
+use crate::{
+    error::{Delivery, Error},
+    raw::RawObject,
+    wire::Envelope,
+};
 
 /// Why a message has no answer.
 #[derive(Debug, Clone)]
@@ -136,12 +140,31 @@ impl Refusal {
         matches!(self.status.as_u16(), 400 | 404 | 405 | 406)
     }
 
+    /// Whether the status speaks of the server and not of what it was asked.
+    pub(super) fn is_of_its_state(&self) -> bool {
+        matches!(self.status.as_u16(), 429 | 500..)
+    }
+
+    /// The status and what came with it: the words of an error, else the beginning of whatever it is.
+    fn said(&self) -> String {
+        let body = std::str::from_utf8(&self.body).ok().and_then(Envelope::of);
+        let error = body.and_then(|of| of.error).and_then(RawObject::parse);
+        let words = error.and_then(|error| Some((error.text("message")?, error.get("code")?)));
+        match words {
+            Some((words, code)) => {
+                let (status, words, code) = (self.status, shown(words.as_bytes()), shown(code.get().as_bytes()));
+                format!("the server answered {status} with the error {code}: `{words}`")
+            }
+            None => said(self.status, &self.body),
+        }
+    }
+
     /// What is wrong, in words.
     pub(super) fn trouble(&self, site: &Site) -> Trouble {
-        let said = said(self.status, &self.body);
+        let said = self.said();
         match self.status.as_u16() {
             401 | 403 => Trouble::Unauthorized(self.wants_credentials(site)),
-            status @ (429 | 500..) => {
+            status if self.is_of_its_state() => {
                 let again = self.headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok());
                 let again = again.map_or_else(
                     || "call again later".to_owned(),
@@ -164,7 +187,7 @@ impl Refusal {
     }
 
     fn wants_credentials(&self, site: &Site) -> Error {
-        let said = said(self.status, &self.body);
+        let said = self.said();
         let challenge = self.headers.get(WWW_AUTHENTICATE).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let scheme = challenge.as_deref().and_then(|value| value.split_whitespace().next());
         let scheme = scheme.map(|scheme| format!(", it asks for `{}`", shown(scheme.as_bytes()))).unwrap_or_default();
@@ -179,7 +202,11 @@ impl Refusal {
                     .to_owned()
             }
         };
-        let cure = format!("{said}{scheme}{metadata}; {cure}, and restart the entry");
+        let again = match self.status.as_u16() {
+            401 => "the entry is tried again by itself, unless its `restart` is `never`",
+            _ => "then restart the entry",
+        };
+        let cure = format!("{said}{scheme}{metadata}; {cure}; {again}");
         site.mask(Error::NeedsAuth { url: place(&site.url), cure })
     }
 }

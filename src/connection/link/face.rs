@@ -37,7 +37,11 @@ impl Source for Link {
     }
 
     fn probe(self: Arc<Self>) -> Waiting<()> {
-        Box::pin(request::probe(self))
+        Box::pin(request::probe(self, request::PROBE))
+    }
+
+    fn silence(&self) -> Option<String> {
+        self.silent()
     }
 
     fn is_open(&self) -> bool {

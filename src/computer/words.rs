@@ -1,0 +1,68 @@
+//! The states of entries and what keeps them from being up, in the words that everybody gets to see: health, the status
+//! tool, events, the log, errors of calls.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    source::Face,
+    supervisor::{Reason, State, Status},
+};
+
+/// A state as people and programs see it.
+pub(super) fn state_name(state: &State<Face>) -> &'static str {
+    match state {
+        State::Idle => "idle",
+        State::Starting { .. } => "starting",
+        State::Ready(_) => "ready",
+        State::Waiting { .. } => "waiting",
+        State::Failed(_) => "failed",
+        State::Stopped => "stopped",
+        State::Held(Reason::Deferred) => "deferred",
+        State::Held(Reason::Disabled) => "disabled",
+        State::Held(Reason::NeedsAuth { .. }) => "needsAuth",
+        State::Held(Reason::NeedsInput) => "needsInput",
+    }
+}
+
+/// What keeps an entry from being up; what one that is up did when it was asked for a sign of life, if it gave none.
+pub(super) fn reason(status: &Status<Face>) -> Option<String> {
+    let words = match &status.state {
+        State::Ready(face) => return face.silence(),
+        State::Idle => NOT_STARTED,
+        State::Stopped => "Stopped - connect via restart_entry()",
+        State::Held(Reason::Deferred) => "Deferred - connect via restart_entry()",
+        State::Held(Reason::Disabled) => DISABLED,
+        State::Starting { .. } => "It is being started",
+        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
+    };
+    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
+}
+
+/// What is said to a caller of an entry that is not up, beyond the reason.
+pub(super) fn cure(status: &Status<Face>, waited: Option<Duration>) -> Option<String> {
+    let waited = waited.map(|waited| format!("the call has waited {} s for it", waited.as_secs()));
+    let next = match &status.state {
+        State::Waiting { retry_at, .. } => Some(format!("it is tried again {}: call again then", moment(*retry_at))),
+        State::Starting { .. } => Some("it is being started still: call again".to_owned()),
+        State::Held(Reason::NeedsAuth { retry_at }) => {
+            Some(format!("it is tried again {}, and by the next call", moment(*retry_at)))
+        }
+        State::Failed(_) => Some("mend what keeps it down and restart the entry".to_owned()),
+        State::Held(Reason::Disabled) => Some("take `disabled` out of its configuration to use it".to_owned()),
+        // The reason says it.
+        State::Idle | State::Ready(_) | State::Stopped | State::Held(Reason::Deferred | Reason::NeedsInput) => None,
+    };
+    let said: Vec<String> = waited.into_iter().chain(next).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn moment(at: Instant) -> String {
+    format!("in {:.1} s", at.saturating_duration_since(Instant::now()).as_secs_f64())
+}
+
+/// Why an entry is idle.
+pub(super) const NOT_STARTED: &str = "the Computer has not been started";
+/// Why an entry is disabled.
+pub(super) const DISABLED: &str = "Disabled by the configuration";
