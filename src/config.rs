@@ -330,8 +330,8 @@ pub struct ShellConfig {
     pub login: Login,
     /// Whether the whole output of a command is kept in a file when its result holds only a part.
     pub spill: bool,
-    /// Programs, by name, that go on for good when a command has left them running as daemons, such as `tmux`. All
-    /// else that a command leaves ends with the entry.
+    /// Programs, by name, that go on until the host ends when a command has left them running as daemons, such as
+    /// `tmux`. All else that a command leaves ends with the entry.
     pub keep: Vec<String>,
 }
 
@@ -370,7 +370,7 @@ impl ShellConfig {
         self
     }
 
-    /// Sets which programs go on for good when a command has left them running as daemons.
+    /// Sets which programs outlive the entry when a command has left them running as daemons.
     #[must_use]
     pub fn keep(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.keep = names.into_iter().map(Into::into).collect();

@@ -24,6 +24,7 @@ use crate::{
     connection::{Subscribed, Tail},
     error::{Error, Result},
     name::Namespace,
+    process::Keeper,
     secret::looks_secret,
     shell,
     shutdown::Grace,
@@ -50,6 +51,8 @@ pub(crate) struct Recipe {
     pub(crate) may_run_commands: bool,
     /// Variables that hold secrets of some entry: no business of a shell's.
     pub(crate) withheld: Withheld,
+    /// Who gets the programs that outlive it.
+    pub(crate) keeper: Keeper,
     /// Where goes what the server says without being asked.
     pub(crate) notices: Notices,
     /// The resources that somebody wants to hear of.

@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-pub(crate) use kept::Kept;
+pub(crate) use kept::{Keeper, Kept};
 pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
@@ -195,21 +195,10 @@ impl Process {
         blocking(move || tree::members(pid, mark)).await.unwrap_or_default()
     }
 
-    /// Lets programs of these names go on that have left its group, as daemons do, with all that descends from them:
-    /// nothing ends them any more, not even our own end.
-    ///
-    /// Once begun it is carried out, even when its caller goes away.
-    pub(crate) async fn let_go(&self, names: &[String]) -> Vec<Kept> {
-        if names.is_empty() {
-            return Vec::new();
-        }
-        guard::while_there().await;
-        let (pid, mark, names) = (self.pid, self.mark, names.to_vec());
-        let kept = blocking(move || kept::let_go(pid, mark, &names)).await.unwrap_or_default();
-        for Kept { pid, name } in &kept {
-            tracing::info!(pid, name, "a program is left running for good: `keep` names it");
-        }
-        kept
+    /// Leaves programs of these names to a keeper that have left its group, as daemons do, with all that descends from
+    /// them: they are none of its members any more. Once begun it is carried out, even when its caller goes away.
+    pub(crate) async fn let_go(&self, names: &[String], keeper: &Keeper) -> Vec<Kept> {
+        keeper.take(self.pid, self.mark, names).await
     }
 
     /// Sends TERM to all of it.

@@ -39,6 +39,7 @@ use crate::{
     config::{Login, ShellConfig, ShellMode},
     environment::{self, LoginEnvironment},
     error::{Error, Result},
+    process::Keeper,
     shutdown::Grace,
     source::{About, Answer, CALL_TOOL, Call, CallContext, Source, ToolList, Waiting},
 };
@@ -53,6 +54,8 @@ pub(crate) struct Setting {
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) login: Arc<LoginEnvironment>,
     pub(crate) config: ShellConfig,
+    /// Who gets the programs that outlive it.
+    pub(crate) keeper: Keeper,
 }
 
 /// What commands get of the environment that a login shell told.
@@ -77,6 +80,7 @@ pub(crate) struct Commands {
     /// What was known of the user when it started.
     login: Arc<LoginEnvironment>,
     config: ShellConfig,
+    keeper: Keeper,
     /// With patterns.
     guarded: Option<Guarded>,
     tools: Arc<ToolList>,
@@ -102,7 +106,7 @@ const QUIET: [(&str, &str); 6] = [
 
 impl Shell {
     pub(crate) fn start(setting: Setting) -> Result<Self> {
-        let Setting { directory, shell, environment, variables, login, config } = setting;
+        let Setting { directory, shell, environment, variables, login, config, keeper } = setting;
         let program = match shell {
             Some(shell) => find(&shell, &login)?,
             None => environment::user_shell(),
@@ -134,6 +138,7 @@ impl Shell {
             program,
             directory,
             config,
+            keeper,
         };
         Ok(Self { face: Arc::new(face), tasks, _stop: stop.drop_guard() })
     }

@@ -22,6 +22,7 @@ use crate::{
     entry::{Basis, Recipe, Said, Withheld},
     environment,
     name::Namespace,
+    process::Keeper,
     registry::{Member, Registry, Rules},
     source::{Face, Listener, Notices},
     supervisor::Handle,
@@ -30,6 +31,8 @@ use crate::{
 /// The entries, and the tools that they show.
 pub(crate) struct Board {
     withheld: Withheld,
+    /// Who has the programs that outlive their entries.
+    pub(super) keeper: Keeper,
     notices: Notices,
     pub(super) levels: Levels,
     tasks: Tasks,
@@ -105,6 +108,7 @@ impl Board {
         let slots = Slots { by_name: BTreeMap::new(), order: Vec::new(), ground: Ground::of(config) };
         Self {
             withheld: Withheld::default(),
+            keeper: Keeper::default(),
             notices: Notices::default(),
             levels: Levels::default(),
             tasks: Tasks::default(),
@@ -137,6 +141,7 @@ impl Board {
         }
         Recipe {
             withheld: self.withheld.clone(),
+            keeper: self.keeper.clone(),
             notices: self.notices.clone(),
             subscribed,
             unattended: ground.unattended,

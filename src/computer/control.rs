@@ -27,6 +27,9 @@ use crate::{
     supervisor::{self, Begin, GRACE, Handle, Reason, State, Status},
 };
 
+/// How long programs that outlive their entry may take to leave when they are asked to.
+const KEPT: Duration = Duration::from_secs(2);
+
 impl Computer {
     /// Connects every entry that is not deferred, all at once, and returns when each has connected or failed.
     ///
@@ -145,6 +148,7 @@ impl Computer {
         }
         run.stop.cancel();
         run.tasks.wait().await;
+        self.inner.board.keeper.end(grace.min(KEPT)).await;
         // A login shell that was being asked for its environment is on its way to its end.
         process::captures_ended().await;
         self.inner.board.publish();

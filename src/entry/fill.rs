@@ -107,8 +107,9 @@ impl<'a> Filler<'a> {
             environment.retain(|(name, _)| !withheld.holds(name));
             environment
         };
-        let (login, config) = (self.login, config.clone());
-        Ok(crate::shell::Setting { directory, shell, environment: Box::new(environment), variables, login, config })
+        let (login, config, keeper) = (self.login, config.clone(), self.recipe.keeper.clone());
+        let environment = Box::new(environment);
+        Ok(crate::shell::Setting { directory, shell, environment, variables, login, config, keeper })
     }
 
     /// What was filled in and must not be seen.

@@ -322,6 +322,7 @@ mod tests {
             workspace: directory.to_owned(),
             may_run_commands: true,
             withheld: Withheld::default(),
+            keeper: crate::process::Keeper::default(),
             notices: crate::source::Notices::default(),
             subscribed: Subscribed::default(),
             unattended: Unattended::default(),

@@ -20,6 +20,8 @@ pub(super) struct Mark(u64);
 /// What all marks begin with.
 const PREFIX: u64 = 0x4d43;
 const COUNTER_BITS: u32 = 20;
+/// The bit of the counter that tells the marks of keepers.
+const KEEPERS: u64 = 1 << (COUNTER_BITS - 1);
 const NONCE_BITS: u32 = 28;
 
 /// Tells the marks of hosts apart: of those that run side by side, and of those that ran before.
@@ -35,14 +37,21 @@ pub(super) fn own_tag() -> u64 {
 }
 
 impl Mark {
-    /// That of processes which are nobody's any more. Their children are born with it.
-    pub(super) const LET_GO: Self = Self((PREFIX + 1) << (NONCE_BITS + COUNTER_BITS));
-
     /// The next mark of this process.
     pub(super) fn next() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let counter = u64::from(COUNTER.fetch_add(1, Ordering::Relaxed) % (1 << COUNTER_BITS));
+        let counter = u64::from(COUNTER.fetch_add(1, Ordering::Relaxed)) % KEEPERS;
         Self(PREFIX << (NONCE_BITS + COUNTER_BITS) | *NONCE << COUNTER_BITS | counter)
+    }
+
+    /// The next mark of this process that is for those which outlive what started them.
+    pub(super) fn next_keepers() -> Self {
+        Self(Self::next().0 | KEEPERS)
+    }
+
+    /// Whether whoever carries it belongs to nobody by session or descent any more.
+    pub(super) fn is_keepers(self) -> bool {
+        self.0 & KEEPERS != 0
     }
 
     /// What it has in common with all marks that the same process gave.
@@ -79,8 +88,7 @@ impl Mark {
     }
 
     fn from_limit(limit: u64) -> Option<Self> {
-        let is_mark = limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX || limit == Self::LET_GO.0;
-        is_mark.then_some(Self(limit))
+        (limit >> (NONCE_BITS + COUNTER_BITS) == PREFIX).then_some(Self(limit))
     }
 }
 
@@ -158,6 +166,8 @@ mod tests {
         assert!(a.is_ours() && b.is_ours());
         assert_eq!(Mark::from_limit(a.0), Some(a));
         assert!(!Mark(a.0 ^ 1 << COUNTER_BITS).is_ours());
+        let keepers = Mark::next_keepers();
+        assert!(keepers.is_ours() && keepers.is_keepers() && !a.is_keepers());
     }
 
     #[test]

@@ -71,30 +71,34 @@ impl Table {
     }
 }
 
-/// The seeds and all that descends from them; never who is spared, nor what descends from him.
+/// The seeds and all that descends from them, but for what was given to a keeper; never ourselves, never the guard.
 pub(super) fn descent(rows: &[Row], is_seed: impl Fn(&Row) -> bool) -> Vec<&Row> {
-    let is_seed = |row: &&Row| is_seed(row) && !row.is_spared();
-    let mut found: HashSet<u32> = rows.iter().filter(is_seed).map(|row| row.pid).collect();
+    let mut found: HashSet<u32> = rows.iter().filter(|row| is_seed(row)).map(|row| row.pid).collect();
     loop {
         let before = found.len();
-        let is_child = |row: &&Row| found.contains(&row.parent) && !row.is_spared();
+        let is_child = |row: &&Row| found.contains(&row.parent) && !row.is_kept();
         let children = rows.iter().filter(is_child).map(|row| row.pid);
         found.extend(children.collect::<Vec<_>>());
         if found.len() == before {
             break;
         }
     }
-    rows.iter().filter(|row| found.contains(&row.pid)).collect()
+    rows.iter().filter(|row| found.contains(&row.pid) && !row.is_spared()).collect()
 }
 
 impl Row {
     pub(super) fn belongs_to(&self, pid: u32, mark: Mark) -> bool {
-        self.pid == pid || self.session == pid || self.mark == Some(mark)
+        self.mark == Some(mark) || !self.is_kept() && (self.pid == pid || self.session == pid)
     }
 
-    /// Whether nothing is ever done to it: to ourselves, to the guard, to what was let go.
+    /// Whether it was given to a keeper.
+    fn is_kept(&self) -> bool {
+        self.mark.is_some_and(Mark::is_keepers)
+    }
+
+    /// Whether nothing is ever done to it: to ourselves, and to the guard.
     pub(super) fn is_spared(&self) -> bool {
-        self.pid == std::process::id() || guard::pid() == Some(self.pid) || self.mark == Some(Mark::LET_GO)
+        self.pid == std::process::id() || guard::pid() == Some(self.pid)
     }
 }
 

@@ -119,7 +119,7 @@ impl Begun {
                     look_at = Some(Instant::now());
                 }
                 () = at(look_at) => {
-                    job.keep(process.let_go(&shell.config.keep).await);
+                    job.keep(process.let_go(&shell.config.keep, &shell.keeper).await);
                     if process.members().await.is_empty() {
                         break;
                     }
@@ -132,7 +132,7 @@ impl Begun {
             }
         }
         if !is_late {
-            job.keep(process.let_go(&shell.config.keep).await);
+            job.keep(process.let_go(&shell.config.keep, &shell.keeper).await);
         }
         // What it printed last is still in its pipes.
         let rest = async {

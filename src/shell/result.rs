@@ -31,7 +31,7 @@ pub(super) fn made(text: &str, result: &Map<String, Value>) -> Answer {
 pub(super) struct Left {
     /// What goes on as a job.
     pub(super) jobs: Vec<Value>,
-    /// What goes on for good.
+    /// What goes on without it.
     pub(super) kept: Vec<Kept>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn report(printed: Printed, ended: Ended, (took, left): (Duration, Le
         result.insert("jobs".into(), jobs.into());
     }
     for Kept { pid, name } in &kept {
-        append(&mut text, &format!("[{name} is left running for good, pid {pid}]"));
+        append(&mut text, &format!("[{name} goes on until the host ends, pid {pid}]"));
     }
     if !kept.is_empty() {
         result.insert("kept".into(), of_kept(&kept));

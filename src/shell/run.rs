@@ -113,7 +113,7 @@ impl Command {
         let outcome = self.wait(&mut process, (&mut streams, input.as_ref()), begin).await;
         let error = match outcome {
             Outcome::Exited(status) => {
-                let kept = process.let_go(&self.shell.config.keep).await;
+                let kept = process.let_go(&self.shell.config.keep, &self.shell.keeper).await;
                 let left = process.members().await;
                 let printed = self.shown(&mut streams);
                 let Some(pid) = left.first() else {
@@ -137,7 +137,7 @@ impl Command {
             }
             Outcome::Cancelled => Error::Cancelled,
             Outcome::Stopped => {
-                process.let_go(&self.shell.config.keep).await;
+                process.let_go(&self.shell.config.keep, &self.shell.keeper).await;
                 stopped()
             }
         };

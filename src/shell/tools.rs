@@ -35,7 +35,7 @@ fn run_command(program: &Path, config: &ShellConfig) -> Tool {
     };
     let kept = match config.keep.join(", ") {
         none if none.is_empty() => none,
-        names => format!(", but for these, which go on for good: {names}"),
+        names => format!(", but for these, which go on until the host ends: {names}"),
     };
     let definition = json!({
         "name": RUN,

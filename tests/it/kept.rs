@@ -12,9 +12,9 @@ use tempfile::TempDir;
 
 use crate::support::{
     client::Client,
-    library::{up, within},
-    procs::{alive, assert_gone, eventually, pids_in, signal},
-    program::{Scratch, run},
+    library::{comes_true, up, within},
+    procs::{alive, all_gone, assert_gone, eventually, pids_in, signal},
+    program::Scratch,
 };
 
 /// A directory with a program that is to be kept, and what was started in it.
@@ -66,7 +66,7 @@ async fn ran(computer: &Computer, arguments: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_is_kept_outlives_its_entry_and_nothing_else_does() {
+async fn a_program_that_is_kept_outlives_its_entry_and_nothing_outlives_the_host() {
     let den = Den::new();
     let computer = den.up().await;
     let result = ran(&computer, json!({ "command": LEAVE })).await;
@@ -75,8 +75,9 @@ async fn a_program_that_is_kept_outlives_its_entry_and_nothing_else_does() {
     assert_eq!(result["jobs"][0]["pid"], den.others()[0], "the other is a job: {result}");
     within("the removal", computer.remove_entry("sh")).await;
     assert_gone(&den.others());
-    within("the end", computer.stop()).await;
     assert!(kept.iter().all(|pid| alive(*pid)), "it and its child live");
+    within("the end", computer.stop()).await;
+    assert_gone(&kept);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,19 +124,37 @@ async fn a_command_that_is_out_of_time_takes_what_is_kept_with_it() {
     assert_gone(&[den.kept(), den.others()].concat());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_kept_goes_when_the_computer_is_dropped() {
+    let den = Den::new();
+    let computer = den.up().await;
+    ran(&computer, json!({ "command": LEAVE })).await;
+    drop(computer);
+    comes_true("nothing of it lives", || all_gone(&[den.kept(), den.others()].concat())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_kept_and_deaf_to_term_ends_with_the_host_too() {
+    let den = Den::new();
+    fs::write(den.path().join("keeper"), KEEPER.replacen('\n', "\ntrap '' TERM\n", 1)).unwrap();
+    let computer = den.up().await;
+    ran(&computer, json!({ "command": LEAVE })).await;
+    within("the end", computer.stop()).await;
+    assert_gone(&den.kept());
+}
+
 #[test]
-fn a_program_that_is_kept_outlives_the_death_of_its_host_and_the_next_start() {
+fn a_program_that_is_kept_ends_when_its_host_is_killed() {
     let den = Den::new();
     let shell = json!({ "type": "shell", "mode": "unrestricted", "cwd": den.path(), "keep": ["keeper"] });
     let scratch = Scratch::entries(json!({ "sh": shell }));
     let mut client = Client::connect(&scratch);
     let (daemon, guard) = (client.daemon(), client.guard());
     client.call("sh__run_command", &json!({ "command": LEAVE }));
+    let all = [den.kept(), den.others()].concat();
+    assert!(all.len() == 3 && all.iter().all(|pid| alive(*pid)), "{all:?}");
     signal(daemon, Signal::SIGKILL);
     client.exited();
     eventually("daemon and guard are dead", || !alive(daemon) && !alive(guard));
-    assert_gone(&den.others());
-    run(scratch.command(["status"]), "").ok();
-    let kept = den.kept();
-    assert!(kept.len() == 2 && kept.iter().all(|pid| alive(*pid)), "{kept:?}");
+    assert_gone(&all);
 }

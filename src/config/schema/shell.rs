@@ -46,7 +46,7 @@ pub(super) struct ShellEntry {
     /// Whether the whole output of a command is kept in a file when its result holds only a part.
     #[schemars(extend("default" = false))]
     spill: Option<bool>,
-    /// Names of programs that go on for good when a command has left them running as daemons.
+    /// Names of programs that outlive the entry when a command has left them running as daemons.
     keep: Option<Vec<String>>,
     #[schemars(flatten)]
     common: Common,

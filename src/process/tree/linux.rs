@@ -49,6 +49,15 @@ fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Row)) -> io::Result<Vec<u32>> 
     living(dead.into_iter().collect(), |row| row.belongs_to(pid, mark), met)
 }
 
+/// Signals whoever carries a mark, with all that descends from it, and returns how many there were.
+pub(in crate::process) fn signal_marked(mark: Mark, signal: Signal) -> usize {
+    let marked = living(HashSet::new(), |row| row.mark == Some(mark), |_| ()).unwrap_or_default();
+    for pid in &marked {
+        send(*pid, signal);
+    }
+    marked.len()
+}
+
 /// Kills every descendant of this process and all that carries a mark of ours, or of the daemon's for the guard. Whether
 /// nobody was there.
 ///
