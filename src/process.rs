@@ -280,7 +280,7 @@ static CAPTURES: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 /// files of a shell hold locks that block the user's other shells when they are left behind.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Runs a program to its end and returns what it printed, 4 MiB at most, whatever its exit status.
+/// Runs a program to its end and returns what it printed, the last 4 MiB at most, whatever its exit status.
 ///
 /// All that it started is gone when this returns. Cancel safe: the program is then ended in order, within a second (see
 /// [`captures_ended`]).
@@ -352,8 +352,12 @@ async fn read_all(process: &mut Process, pipes: &mut Pipes) -> io::Result<Captur
             // A background child may hold the pipe for ever: what was printed is there shortly after the exit.
             () = sleep_until(last), if exited.is_some() => break,
         }
-        printed.truncate(LIMIT);
+        // What was asked for comes last, behind whatever start-up files say. Two limits' worth, to move little.
+        if printed.len() > 2 * LIMIT {
+            printed.drain(..printed.len() - LIMIT);
+        }
     }
+    printed.drain(..printed.len().saturating_sub(LIMIT));
     Ok(Captured { printed, status })
 }
 

@@ -15,13 +15,13 @@ use tokio::{
 use super::{
     Commands, escapes,
     log::Log,
-    output::Shown,
+    output,
     result::{Ended, Left, code_of, of_kept, report},
     run::{DRAIN, GRACE, finish},
     stream::{Printed, read},
 };
 use crate::{
-    process::{self, Kept, Pipes, Process, Size, Terminal},
+    process::{Kept, Pipes, Process, Size, Terminal},
     source::Answer,
     wire::Outbox,
 };
@@ -33,6 +33,8 @@ pub(super) struct Job {
     pub(super) command: String,
     begun: Instant,
     log: Mutex<Log>,
+    /// Both streams apart, until its call has been answered.
+    early: Mutex<Option<Streams>>,
     grown: watch::Sender<u64>,
     fate: watch::Sender<Fate>,
     /// What of it was let go.
@@ -40,6 +42,13 @@ pub(super) struct Job {
     input: Option<Outbox>,
     terminal: Option<Terminal>,
     wishes: mpsc::UnboundedSender<Wish>,
+}
+
+/// What is kept of stdout and of stderr.
+type Streams = [output::Kept; 2];
+
+fn streams(most: usize) -> Streams {
+    [output::Kept::new(most), output::Kept::new(most)]
 }
 
 /// What has become of a job.
@@ -82,6 +91,7 @@ impl Begun {
             command,
             begun: Instant::now(),
             log: Mutex::new(Log::new(directory.as_deref())),
+            early: Mutex::new(None),
             grown: watch::Sender::new(0),
             fate: watch::Sender::new(Fate::Runs),
             kept: Mutex::default(),
@@ -90,6 +100,12 @@ impl Begun {
             wishes,
         };
         Self { job: Arc::new(job), process, pipes, wishes: asked, deadline: None }
+    }
+
+    /// Keeps so many characters of each stream for the answer to the call that begins it.
+    pub(super) fn telling(self, most: usize) -> Self {
+        *self.job.early() = Some(streams(most));
+        self
     }
 
     pub(super) fn until(self, deadline: Option<Instant>) -> Self {
@@ -172,7 +188,7 @@ impl Heard {
             else => return std::future::pending().await,
         };
         open[stream] = more;
-        job.take(&self.buffers[stream]);
+        job.take(stream, &self.buffers[stream]);
     }
 }
 
@@ -189,8 +205,15 @@ impl Job {
         self.kept().extend(kept);
     }
 
-    fn take(&self, bytes: &[u8]) {
+    fn early(&self) -> MutexGuard<'_, Option<Streams>> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, stream: usize, bytes: &[u8]) {
         if !bytes.is_empty() {
+            if let Some(early) = self.early().as_mut() {
+                early[stream].push(bytes);
+            }
             let total = {
                 let mut log = self.log();
                 log.push(bytes);
@@ -261,14 +284,12 @@ impl Job {
         json!({ "id": self.id.to_string(), "pid": self.pid, "command": self.command })
     }
 
-    /// What a call that begins it comes to, as far as it has come.
-    pub(super) async fn report(&self, most: usize) -> Answer {
-        let (total, part) = self.part(Some(0), most);
-        let bytes = process::blocking(|| part.bytes()).await.and_then(Result::ok).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let text = if self.has_terminal() { escapes::stripped(&text) } else { text };
-        let stdout = Shown { text, truncated: total - bytes.len() as u64 };
-        let stderr = Shown { text: String::new(), truncated: 0 };
+    /// What the call that begins it comes to, as far as it has come: once.
+    pub(super) fn report(&self) -> Answer {
+        let [mut stdout, stderr] = self.early().take().unwrap_or_else(|| streams(0)).map(output::Kept::show);
+        if self.has_terminal() {
+            stdout.text = escapes::stripped(&stdout.text);
+        }
         let printed = Printed { stdout, stderr, spilled: [None, None] };
         let kept = self.kept().clone();
         let (ended, jobs) = match self.fate() {

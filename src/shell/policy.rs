@@ -157,7 +157,7 @@ impl Policy {
     pub fn judge(&self, command: &str, place: &Place) -> Verdict {
         let refused = |rule: Rule| Verdict {
             allowed: false,
-            culprit: Some(command.chars().take(200).collect()),
+            culprit: Some(judge::shortened(command)),
             rule: Some(rule),
             commands: Vec::new(),
             rendered: None,

@@ -147,7 +147,8 @@ impl Command {
 
     /// Makes a job of it at once. One that ends at once is told like any other command.
     async fn go_on(self, process: Process, pipes: Pipes, (begin, reply): (Instant, Reply)) {
-        let begun = self.begun(process.pid(), process, pipes).until(self.order.timeout.map(|timeout| begin + timeout));
+        let deadline = self.order.timeout.map(|timeout| begin + timeout);
+        let begun = self.begun(process.pid(), process, pipes).until(deadline).telling(self.shell.config.max_output);
         let job = begun.job.clone();
         if let (Some(input), Some(text)) = (job.input(), &self.order.stdin) {
             let _ = input.send(text.as_bytes());
@@ -157,7 +158,7 @@ impl Command {
                 () = job.ended() => {}
                 () = sleep_until(begin + DRAIN) => {}
             }
-            let _ = reply.send(Ok(job.report(self.shell.config.max_output).await));
+            let _ = reply.send(Ok(job.report()));
         };
         tokio::join!(begun.tend(&self.shell), told);
     }

@@ -1,5 +1,7 @@
 //! Work that goes on in the shell: input, progress, jobs and terminals (spec/shell.md 1–8, 23, 24), in this process.
 
+mod real; // programs that others wrote
+
 use std::{
     fs,
     sync::{Arc, Mutex},
@@ -140,6 +142,31 @@ async fn a_command_in_the_background_that_ends_at_once_is_told_like_any_other() 
         (&ran["exitCode"], &ran["stdout"], ran.get("jobs")) == (&json!(3), &json!("no\n"), None)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_streams_of_a_command_in_the_background_are_told_apart_and_read_together() {
+    let shell = Shell::of(|entry| ShellConfig { max_output: 1000, ..entry }).await;
+    let command = "echo one; echo two >&2; seq 1000 1999; echo three >&2";
+    until("it is told", async || {
+        let ran = shell.run(json!({ "command": command, "background": true })).await;
+        ran.get("jobs").is_none() && {
+            assert_eq!((&ran["stderr"], &ran["exitCode"]), (&json!("two\nthree\n"), &json!(0)));
+            let stdout = ran["stdout"].as_str().unwrap();
+            assert!(stdout.starts_with("one\n1000\n") && stdout.ends_with("1998\n1999\n"), "{ran}");
+            assert_eq!(ran["truncated"], json!({ "stdoutBytes": 4 + 5000 - 1000, "stderrBytes": 0 }));
+            true
+        }
+    })
+    .await;
+    let gate = "echo out; echo err >&2; until [ -e gate ]; do sleep 0.01; done; echo more >&2";
+    let job = shell.begin(json!({ "command": gate, "background": true })).await;
+    fs::write(shell.dir.path().join("gate"), "").unwrap();
+    let read = shell.ended(&job).await["output"].as_str().unwrap().to_owned();
+    let mut lines: Vec<&str> = read.lines().collect();
+    assert_eq!(lines.pop(), Some("more"));
+    lines.sort_unstable();
+    assert_eq!(lines, ["err", "out"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,7 @@ mod lib_told; // what the caller of what is down, or left out, reads
 mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
+mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree

@@ -3,6 +3,7 @@
 mod differential; // what real shells start
 mod grammar; // scripts by the thousand
 mod properties; // what holds of every text
+mod without_bash; // what runs where there is no bash
 
 use std::{collections::BTreeMap, fs};
 
@@ -33,11 +34,28 @@ fn table() -> (BTreeMap<String, Value>, Vec<Row>) {
     (policies, rows.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// An entry's directory with two directories in it.
+/// Links in an entry's directory, and what they lead to.
+const LINKS: [(&str, &str); 10] = [
+    ("away", "/"),
+    ("twice", "away"),
+    ("nowhere", "../made-later"),
+    ("round", "round"),
+    ("near", "src/nested"),
+    ("src/up", ".."),
+    ("src/etc", "/etc"),
+    ("src/log", "../log.txt"),
+    ("out/link", "/etc"),
+    ("out/file", "/etc/passwd"),
+];
+
+/// An entry's directory with two directories in it, and links of all kinds.
 fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("src/nested")).unwrap();
     fs::create_dir(dir.path().join("out")).unwrap();
+    for (name, target) in LINKS {
+        std::os::unix::fs::symlink(target, dir.path().join(name)).unwrap();
+    }
     dir
 }
 
@@ -74,6 +92,17 @@ fn too_much_of_anything_is_refused_and_never_skipped() {
     assert_eq!(rule(&format!("sh -c '{}'; {}", "ls;".repeat(600), "ls;".repeat(600))), "limit:commands");
     assert_eq!(rule(&format!("{}ls{}", "( ".repeat(51), " )".repeat(51))), "limit:nesting");
     assert_eq!(rule(&format!("{}ls{}", "( ".repeat(49), " )".repeat(49))), "");
+    // After each there may be twice as many directories as before: they are not followed without end.
+    assert!(rule(&"if cd a; then cd ..; else ls; fi;".repeat(300)).starts_with("directory:"));
+    assert_eq!(rule(&"(cd a && ls);".repeat(300)), "");
+    assert_eq!(rule(&format!("ls {}", "{1..9} ".repeat(10_000))), "limit:words");
+    assert_eq!(rule(&format!("{}ls", "nice ".repeat(60))), "limit:nesting");
+    assert_eq!(rule(&format!("{}ls", "nice ".repeat(20_000))), "limit:words");
+    assert_eq!(rule(&format!("{}ls", "nice ".repeat(40))), "");
+    assert_eq!(rule(&format!("{}ls {}", "nice ".repeat(40), "a ".repeat(40_000))), "limit:words");
+    // A value that grows and grows is one that is not known any more.
+    assert_eq!(rule(&format!("x=a; {}ls \"$x\"", "x=$x$x; ".repeat(500))), "");
+    assert_eq!(rule(&format!("x=.; {}cd $x", "x=$x$x; ".repeat(500))), "directory:$x");
 }
 
 #[test]
@@ -123,6 +152,54 @@ fn a_check_says_which_command_and_which_rule() {
     );
     scratch.run(["policy", "check", "--entry", "sh", "ls; rm x"]).exits_with(1);
     scratch.run(["policy", "check", "--entry", "other", "ls"]).exits_with(2);
+}
+
+/// The patterns of the reference's example, as they stand there, and commands with what each list and both say of them.
+#[test]
+fn the_patterns_of_the_reference_work_as_they_stand() {
+    let blocked = json!(["/rm\\s+-rf/", "/sudo/"]);
+    let allowed = json!(["/^git\\s/", "/^npm\\s/", "/^ls\\s/"]);
+    let entry = |mode: Value| json!({ "type": "shell", "mode": mode });
+    let scratch = Scratch::entries(json!({
+        "blocked": entry(json!({ "blockedPatterns": blocked })),
+        "allowed": entry(json!({ "allowedPatterns": allowed })),
+        "both": entry(json!({ "blockedPatterns": blocked, "allowedPatterns": allowed })),
+    }));
+    scratch.run(["check"]).ok().prints([
+        "blocked  rm\\s+-rf",
+        "blocked  sudo",
+        "allowed  ^git\\s",
+        "allowed  ^npm\\s",
+        "allowed  ^ls\\s",
+    ]);
+    for (command, by_blocked, by_allowed) in [
+        ("git status", "", ""),
+        ("git", "", ""),
+        ("npm run build && git add -A", "", ""),
+        ("ls -la | head -5", "", ""),
+        ("git commit -m 'rm -rf is gone'", "blocked:/rm\\s+-rf/", ""),
+        ("rm -rf build", "blocked:/rm\\s+-rf/", "not-allowed"),
+        ("rm\t-rf build", "blocked:/rm\\s+-rf/", "not-allowed"),
+        ("rm '-rf' build", "blocked:/rm\\s+-rf/", "not-allowed"),
+        ("ls; rm \\-rf build", "blocked:/rm\\s+-rf/", "not-allowed"),
+        ("rm -r build", "", "not-allowed"),
+        ("sudo ls", "blocked:/sudo/", "not-allowed"),
+        ("su''do ls", "blocked:/sudo/", "not-allowed"),
+        ("git log | sudo tee x", "blocked:/sudo/", "not-allowed"),
+        ("make test", "", "not-allowed"),
+        ("gitk", "", "not-allowed"),
+        ("echo; make && git status", "", "not-allowed"),
+        ("./git status", "", "not-allowed"),
+        ("ls `make`", "", "not-allowed"),
+        ("echo $(sh)", "unsupported:script that is not in a file@7", "unsupported:script that is not in a file@7"),
+    ] {
+        let by_both = if by_blocked.is_empty() { by_allowed } else { by_blocked };
+        for (entry, rule) in [("blocked", by_blocked), ("allowed", by_allowed), ("both", by_both)] {
+            let run = scratch.run(["policy", "check", "--entry", entry, "--json", command]);
+            let judged = run.exits_with(i32::from(!rule.is_empty())).json();
+            assert_eq!(judged["rule"].as_str().unwrap_or_default(), rule, "{entry}: {command}");
+        }
+    }
 }
 
 #[test]

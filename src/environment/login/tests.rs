@@ -64,6 +64,19 @@ async fn banners_before_and_hooks_after_do_no_harm() {
 }
 
 #[tokio::test]
+async fn whatever_a_profile_prints_or_leaves_running_does_no_harm() {
+    for odd in [
+        "head -c 20M /dev/zero | tr '\\0' x; head -c 20M /dev/zero | tr '\\0' x >&2",
+        "printf 'caf\\377\\376\\n'; export BAD=$(printf '\\377')",
+        "(while :; do echo again; sleep 0.01; done) & sleep 1000 &",
+    ] {
+        let environment = person(SH, &[(".profile", &format!("{odd}\nexport FRUIT=pear"))]).environment().await;
+        assert_eq!((environment.get("FRUIT"), &environment.warning), (Some("pear"), &None), "{odd}");
+        assert_eq!(environment.get("BAD"), None);
+    }
+}
+
+#[tokio::test]
 async fn what_only_interactive_shells_read_is_there() {
     let bashrc = "case $- in *i*) ;; *) return;; esac\nexport PATH=/opt/node/bin:$PATH";
     let environment = person(BASH, &[(".profile", ". ~/.bashrc"), (".bashrc", bashrc)]).environment().await;

@@ -103,7 +103,7 @@ pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<S
         }
         "[" | "test" => conditions::judge_words(args, at).map(|()| Standing::Free),
         "printf" => printf(args, at).map(|()| Standing::Free),
-        "wait" if !args[1..].iter().any(|arg| arg.leads || arg.text.starts_with("-p")) => Ok(Standing::Free),
+        "wait" if !args[1..].iter().any(|arg| arg.leads) && !has_flag(args, 'p') => Ok(Standing::Free),
         "set" if fixed && is_plain_set(&args[1..]) => Ok(Standing::Free),
         "export" => declares(args, at, settable).map(|()| Standing::Free),
         "local" | "readonly" => declares(args, at, settable).map(|()| Standing::Reviewed),
@@ -114,9 +114,14 @@ pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<S
             Ok(Standing::Reviewed)
         }
         "type" if !args[1..].iter().any(|arg| arg.loose) => Ok(Standing::Reviewed),
-        "jobs" if fixed && !args.iter().any(|arg| arg.text.starts_with("-x")) => Ok(Standing::Reviewed),
+        "jobs" if fixed && !has_flag(args, 'x') => Ok(Standing::Reviewed),
         _ => refuse("builtin"),
     }
+}
+
+/// Whether an option is given, alone or among others: `-rx` is `-r -x`.
+fn has_flag(args: &[Arg], flag: char) -> bool {
+    args[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(flag))
 }
 
 /// `-v` and `%n` set variables.
@@ -128,7 +133,7 @@ fn printf(args: &[Arg], at: usize) -> Result<(), Rule> {
         return Err(Rule::unsupported("printf -v", at));
     }
     let Some((format, values)) = rest.split_first() else { return Ok(()) };
-    if format.loose || !format.fixed && !values.is_empty() {
+    if format.may_be_several() || !format.fixed && !values.is_empty() {
         return Err(Rule::unsupported("format that is not known", at));
     }
     if sets_by_format(&format.text) { Err(Rule::unsupported("printf %n", at)) } else { Ok(()) }

@@ -72,7 +72,8 @@ pub(super) fn judge_words(args: &[Arg], at: usize) -> Result<(), Rule> {
             _ => return refuse("test without its end"),
         }
     }
-    if operands.iter().any(|arg| arg.loose) {
+    // A name of a file may be an operator, when nothing says how it begins.
+    if operands.iter().any(|arg| arg.loose || arg.glob && arg.leads) {
         return refuse("unquoted expansion in a test");
     }
     if operands.iter().any(|arg| arg.fixed && matches!(arg.text.as_str(), "-v" | "-R")) {

@@ -1,7 +1,7 @@
 //! From the pieces of a word to words: braces, tildes and patterns.
 
 use super::{
-    lex::{MAX_BRACED, MAX_WORDS, Parsed, Parser, Trouble},
+    lex::{BRACED_WORD, MAX_BRACED, MAX_WORDS, Parsed, Parser, Trouble},
     tree::{Part, Word},
     word::Piece,
 };
@@ -34,8 +34,9 @@ impl Parser<'_> {
     pub(super) fn word(&mut self, pieces: Vec<Piece>, role: Role, at: usize) -> Parsed<Word> {
         let first = matches!(pieces.first(), Some(Piece::Bare(text)) if text.starts_with('~'));
         let empty = pieces.iter().any(|piece| matches!(piece, Piece::Quoted(text) if text.is_empty()));
-        let mut word = Word::default();
+        self.budget.word()?;
         let count = pieces.len();
+        let mut word = Word { parts: Vec::with_capacity(count) };
         for (index, piece) in pieces.into_iter().enumerate() {
             match piece {
                 Piece::Bare(text) if text.is_empty() => {}
@@ -72,6 +73,10 @@ impl Parser<'_> {
             return Err(Trouble::Limit("words"));
         }
         let expanded = self.braces(&atoms, at)?;
+        self.budget.braced += expanded.len() * BRACED_WORD;
+        if self.budget.braced > MAX_BRACED {
+            return Err(Trouble::Limit("words"));
+        }
         if role == Role::Command && expanded.len() > 1 {
             return self.no_at("brace in the name of a command", at);
         }
@@ -165,10 +170,11 @@ impl Parser<'_> {
             word.push(Part::Literal(text.to_owned()));
             return Ok(());
         }
-        let globs = |word: &Word| word.parts.iter().filter(|part| matches!(part, Part::Glob(_))).count();
-        let before = globs(word);
+        let before = word.parts.len();
         self.globs(word, text, at)?;
-        if role == Role::Target && globs(word) > before { self.no_at("pattern in a redirection", at) } else { Ok(()) }
+        // It may have become a part of the last one.
+        let found = word.parts[before.saturating_sub(1)..].iter().any(|part| matches!(part, Part::Glob(_)));
+        if role == Role::Target && found { self.no_at("pattern in a redirection", at) } else { Ok(()) }
     }
 
     /// Tells the live characters of patterns from others.

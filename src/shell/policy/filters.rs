@@ -59,5 +59,5 @@ fn is_grep(args: &[Arg]) -> bool {
     let Ok(given) = options.read(args) else { return false };
     let rest = &args[given.operands..];
     let patterns = usize::from(!given.has(&["e", "regexp"]));
-    rest.len() == patterns && !rest.iter().any(|arg| arg.loose)
+    rest.len() == patterns && !rest.iter().any(Arg::may_be_several)
 }

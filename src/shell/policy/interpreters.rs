@@ -90,7 +90,7 @@ pub(super) fn judge(name: &str, args: &[Arg], at: usize) -> Result<(), Rule> {
         ["-V" | "-v"] if fixed && !SHELLS.contains(&plain) => return Ok(()),
         ["-m", module, ..] if matches!(plain, "python" | "pypy") => {
             let runs_text = ["code", "pdb", "idlelib", "timeit", "asyncio", "trace", "cProfile", "profile", "runpy"];
-            let known = args[2].fixed && !runs_text.contains(module);
+            let known = args[2].fixed && !args[2].glob && !runs_text.contains(module);
             return if known { Ok(()) } else { refuse() };
         }
         _ => {}

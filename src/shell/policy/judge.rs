@@ -10,7 +10,7 @@ use super::{
     lex::{Budget, Dialect},
     parse, place, render,
     tree::List,
-    values::{self, Variables},
+    values::{self, Arg, Variables},
 };
 
 pub(super) struct Judge<'p> {
@@ -22,7 +22,15 @@ pub(super) struct Judge<'p> {
     pub(super) scope: Scope,
     /// What functions and traps may set at any time.
     pub(super) unsteady: BTreeSet<String>,
+    /// How much was judged, in bytes, each argument costing some beside its own.
+    spent: usize,
 }
+
+/// So much is judged: what is judged again and again, for every wrapper and every value, costs time.
+const MAX_SPENT: usize = 2 << 20;
+const COST_OF_AN_ARGUMENT: usize = 16;
+/// What a text in a text costs by the byte, which is read from its beginning.
+const COST_OF_READING: usize = 4;
 
 /// What is known at a point of the text.
 #[derive(Debug, Clone)]
@@ -63,7 +71,13 @@ impl<'p> Judge<'p> {
             adrift: false,
         };
         let (commands, problems, unsteady) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { policy, place, budget, commands, problems, scope, unsteady }
+        Self { policy, place, budget, commands, problems, scope, unsteady, spent: 0 }
+    }
+
+    /// Counts what is about to be judged; no more than that when it is too much.
+    pub(super) fn spend(&mut self, args: &[Arg]) -> Result<(), Rule> {
+        self.spent += args.iter().map(|arg| arg.text.len() + COST_OF_AN_ARGUMENT).sum::<usize>();
+        if self.spent > MAX_SPENT { Err(Rule::Limit("words")) } else { Ok(()) }
     }
 
     /// Notes what functions in a text may set at any time, and what may not be set any more.
@@ -80,7 +94,7 @@ impl<'p> Judge<'p> {
     }
 
     pub(super) fn problem(&mut self, culprit: &str, rule: Rule) {
-        self.problems.push((culprit.to_owned(), rule));
+        self.problems.push((shortened(culprit), rule));
     }
 
     /// Judges something in a scope of its own, out of which nothing comes.
@@ -95,6 +109,8 @@ impl<'p> Judge<'p> {
         if let Some(pattern) = self.policy.blocks(text) {
             return Err(Rule::Blocked(pattern));
         }
+        self.spent += text.len() * COST_OF_READING;
+        self.spend(&[])?;
         let Script { at, entangled } = how;
         let place = |rule: Rule| match rule {
             Rule::Unsupported(what, _) => Rule::Unsupported(what, at),
@@ -159,6 +175,11 @@ impl<'p> Judge<'p> {
         let name = |target: &PathBuf| target.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(targets.iter().filter_map(name).collect())
     }
+}
+
+/// The beginning of what a rule is about: a long command may break thousands of them.
+pub(super) fn shortened(culprit: &str) -> String {
+    culprit.chars().take(200).collect()
 }
 
 /// How a text in a text runs.

@@ -18,9 +18,14 @@ pub(super) const MAX_TEXT: usize = 128 << 10;
 pub(super) const MAX_COMMANDS: usize = 1_000;
 /// How deep constructs may stand in each other.
 pub(super) const MAX_DEPTH: usize = 50;
-/// How many words one may become by its braces, and how many bytes.
+/// How many words one may become by its braces, and how many bytes all of a text may by theirs, a word costing so many
+/// beside what stands in it.
 pub(super) const MAX_WORDS: usize = 1_000;
-pub(super) const MAX_BRACED: usize = 1 << 20;
+pub(super) const MAX_BRACED: usize = 1 << 18;
+pub(super) const BRACED_WORD: usize = 16;
+
+/// How many words a text may hold before anything becomes several.
+pub(super) const MAX_ALL_WORDS: usize = 1 << 15;
 
 /// For whom the text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,7 @@ pub(super) struct Budget {
     pub(super) depth: usize,
     pub(super) commands: usize,
     pub(super) braced: usize,
+    pub(super) words: usize,
 }
 
 impl Budget {
@@ -46,6 +52,11 @@ impl Budget {
 
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
+    }
+
+    pub(super) fn word(&mut self) -> Parsed<()> {
+        self.words += 1;
+        if self.words > MAX_ALL_WORDS { Err(Trouble::Limit("words")) } else { Ok(()) }
     }
 
     pub(super) fn command(&mut self) -> Parsed<()> {

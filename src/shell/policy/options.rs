@@ -77,7 +77,7 @@ impl Options {
 
 /// The next argument, as the value of an option.
 fn value_of(args: &[Arg], given: &mut Given) -> Result<String, &'static str> {
-    let value = args.get(given.operands).filter(|value| !value.loose).ok_or(UNKNOWN)?;
+    let value = args.get(given.operands).filter(|value| !value.may_be_several()).ok_or(UNKNOWN)?;
     given.operands += 1;
     Ok(value.text.clone())
 }

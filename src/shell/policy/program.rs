@@ -15,6 +15,9 @@ use super::{
     wrappers::{self, Filled, Opened, Runs},
 };
 
+/// No system takes a longer path.
+const MAX_PATH: usize = 4096;
+
 /// What a simple command is judged with.
 struct Frame {
     spot: Spot,
@@ -64,6 +67,9 @@ impl Judge<'_> {
         let Simple { assignments, words, redirects, spot } = simple;
         if let Some(pattern) = self.policy.blocks(&spot.source) {
             self.problem(&spot.source, Rule::Blocked(pattern));
+        }
+        if let Err(rule) = self.spend(&[]) {
+            return self.problem(&spot.source, rule);
         }
         for word in words.iter_mut() {
             self.word(word, spot);
@@ -117,8 +123,11 @@ impl Judge<'_> {
         let Assignment { name, append, value } = assignment;
         self.word(value, spot);
         let values = self.scope.variables.values(value);
-        let args = self.scope.variables.variants(std::slice::from_ref(value));
-        let shown = joined(args.first().into_iter().flatten().map(|arg| arg.text.as_str()));
+        let args = self.scope.variables.variants(std::slice::from_ref(value)).into_iter().next().unwrap_or_default();
+        if let Err(rule) = self.spend(&args) {
+            self.problem(&spot.source, rule);
+        }
+        let shown = joined(args.iter().map(|arg| arg.text.as_str()));
         let text = format!("{name}={shown}");
         if let Some(pattern) = self.policy.blocks(&text) {
             self.problem(&spot.source, Rule::Blocked(pattern));
@@ -136,6 +145,7 @@ impl Judge<'_> {
 
     /// Judges a command with its arguments, and whatever it runs.
     fn run(&mut self, args: &[Arg], frame: &mut Frame, way: Way) -> Result<(), Rule> {
+        self.spend(args)?;
         let index = self.commands.len();
         let words = args.iter().map(|arg| arg.text.clone()).collect();
         let text =
@@ -234,6 +244,14 @@ impl Judge<'_> {
             return Err(Rule::NotAllowed);
         }
         let how = Script { at: frame.spot.at, entangled };
+        // A wrapper in a wrapper is as deep as any other construct in another.
+        self.budget.enter()?;
+        let found = self.runs(runs, args, (frame, how));
+        self.budget.leave();
+        found
+    }
+
+    fn runs(&mut self, runs: Vec<Runs>, args: &[Arg], (frame, how): (&mut Frame, Script)) -> Result<(), Rule> {
         for run in runs {
             let (script, dialect) = match run {
                 Runs::Words { from, to, filled } => {
@@ -270,7 +288,12 @@ impl Judge<'_> {
         let shown = joined(rest.iter().map(|arg| &*arg.text));
         let [target] = rest else { return Err(Rule::Directory(if shown.is_empty() { "~".into() } else { shown })) };
         let out = Rule::Directory(shown);
-        if !target.fixed || target.word.is_none() && target.text.starts_with('~') || target.text.starts_with('-') {
+        let home = target.word.is_none() && target.text.starts_with('~');
+        let many = self.scope.directories.len() > MAX_DIRECTORIES;
+        if !target.fixed || target.glob || home || many || target.text.starts_with('-') {
+            return Err(out);
+        }
+        if self.scope.directories.iter().any(|known| known.as_os_str().len() + target.text.len() > MAX_PATH) {
             return Err(out);
         }
         // The shell takes `..` off the name of a directory, and `-P` off the directory itself: with links in between
@@ -281,11 +304,11 @@ impl Judge<'_> {
         if !targets.iter().all(|target| self.place.holds(&place::resolve(target))) {
             return Err(out);
         }
-        let before = std::mem::replace(&mut self.scope.directories, targets);
-        if self.scope.directories.len() + before.len() > MAX_DIRECTORIES {
+        // Where each `cd` may fail, the next may double them.
+        if self.scope.directories.len() + targets.len() > MAX_DIRECTORIES {
             return Err(out);
         }
-        self.scope.on_failure = Some(before);
+        self.scope.on_failure = Some(std::mem::replace(&mut self.scope.directories, targets));
         Ok(())
     }
 }
@@ -303,10 +326,9 @@ fn fill(args: &[Arg], filled: Option<&Filled>) -> Vec<Arg> {
         Some(Filled::Behind) => args.push(Arg {
             text: "$…".to_owned(),
             probe: "-probe".to_owned(),
-            fixed: false,
             leads: true,
             loose: true,
-            word: None,
+            ..Arg::default()
         }),
         Some(Filled::At(mark)) => {
             for arg in args.iter_mut().filter(|arg| arg.text.contains(mark.as_str())) {

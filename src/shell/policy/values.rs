@@ -1,22 +1,32 @@
 //! What is known of a word before it is expanded: the values that variables may have where it stands.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use super::{
     render,
     tree::{Command, Compound, Direction, Form, List, Param, Part, Redirect, Simple, Word},
 };
 
-/// How many values of a variable are followed, and in how many ways those of one command are combined.
+/// How many values of a variable are followed, and how long they may be in all.
 const MAX_VALUES: usize = 32;
+const MAX_VALUE: usize = 16 << 10;
+/// In how many ways those of one command are combined, how many arguments that may come to, and how many bytes of values:
+/// `x=$x$x` makes each value twice as long as the one before.
 const MAX_VARIANTS: usize = 64;
+const MAX_ARGS: usize = 64 << 10;
+const MAX_PUT_IN: usize = 64 << 10;
 
-/// Values that variables have for certain. Of one that is missing nothing is known.
+/// Values that variables have for certain. Of one that is missing nothing is known. Shared until somebody changes them:
+/// every list and every pipeline keeps what was known before it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Variables(BTreeMap<String, BTreeSet<String>>);
+pub(super) struct Variables(Rc<BTreeMap<String, Rc<BTreeSet<String>>>>);
 
 /// An argument as a program would get it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of its own what is not known")]
 pub(super) struct Arg {
     /// What is not known stands in it as it is written.
     pub(super) text: String,
@@ -28,33 +38,42 @@ pub(super) struct Arg {
     pub(super) leads: bool,
     /// It may become several.
     pub(super) loose: bool,
+    /// It is replaced by the names of files that fit, where there are any.
+    pub(super) glob: bool,
     /// Which word it comes from, when that is nothing but text.
     pub(super) word: Option<usize>,
 }
 
 impl Variables {
     pub(super) fn set(&mut self, name: &str, values: BTreeSet<String>) {
-        if values.is_empty() || values.len() > MAX_VALUES {
-            self.0.remove(name);
+        let known = Rc::make_mut(&mut self.0);
+        if values.is_empty() || are_too_many(&values) {
+            known.remove(name);
         } else {
-            self.0.insert(name.to_owned(), values);
+            known.insert(name.to_owned(), Rc::new(values));
         }
     }
 
     pub(super) fn forget(&mut self, names: &BTreeSet<String>) {
-        self.0.retain(|name, _| !names.contains(name));
+        if names.iter().any(|name| self.0.contains_key(name)) {
+            Rc::make_mut(&mut self.0).retain(|name, _| !names.contains(name));
+        }
     }
 
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.0 = Rc::default();
     }
 
     /// What holds when either of two ways was taken.
     pub(super) fn join(&mut self, other: &Self) {
-        self.0.retain(|name, values| match other.0.get(name) {
+        if Rc::ptr_eq(&self.0, &other.0) {
+            return;
+        }
+        Rc::make_mut(&mut self.0).retain(|name, values| match other.0.get(name) {
+            Some(others) if others == values => true,
             Some(others) => {
-                values.extend(others.iter().cloned());
-                values.len() <= MAX_VALUES
+                Rc::make_mut(values).extend(others.iter().cloned());
+                !are_too_many(values)
             }
             None => false,
         });
@@ -62,21 +81,26 @@ impl Variables {
 
     /// The arguments that these words become, in each way that is known of.
     pub(super) fn variants(&self, words: &[Word]) -> Vec<Vec<Arg>> {
-        let mut used: Vec<&str> = Vec::new();
+        // How often each is put in.
+        let mut used: BTreeMap<&str, usize> = BTreeMap::new();
         for part in words.iter().flat_map(|word| &word.parts) {
             if let Part::Param(Param { name, form: Form::Plain, .. }) = part
                 && self.0.contains_key(name)
-                && !used.contains(&name.as_str())
             {
-                used.push(name);
+                *used.entry(name).or_default() += 1;
             }
         }
         let mut ways: Vec<BTreeMap<&str, &str>> = vec![BTreeMap::new()];
-        for name in used {
+        let mut put_in = 0;
+        for (name, times) in used {
             let values = &self.0[name];
-            if ways.len() * values.len() > MAX_VARIANTS {
+            let more = ways.len() * values.len();
+            let length = put_in + times * values.iter().map(String::len).max().unwrap_or(0);
+            let args = if more > 1 { more * words.len() } else { 0 };
+            if more > MAX_VARIANTS || args > MAX_ARGS || more * length > MAX_PUT_IN {
                 continue;
             }
+            put_in = length;
             let joined = ways.iter().flat_map(|way| {
                 values.iter().map(move |value| {
                     let mut way = way.clone();
@@ -107,6 +131,10 @@ impl Variables {
     }
 }
 
+fn are_too_many(values: &BTreeSet<String>) -> bool {
+    values.len() > MAX_VALUES || values.iter().map(String::len).sum::<usize>() > MAX_VALUE
+}
+
 fn quote(part: Part) -> Part {
     match part {
         Part::Param(param) => Part::Param(Param { quoted: true, ..param }),
@@ -120,9 +148,7 @@ pub(super) fn is_number(param: &Param) -> bool {
 }
 
 fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {
-    let fresh = |begun| {
-        (Arg { text: String::new(), probe: String::new(), fixed: true, leads: false, loose: false, word: None }, begun)
-    };
+    let fresh = |begun| (Arg { fixed: true, ..Arg::default() }, begun);
     let mut done = Vec::new();
     let (mut arg, mut begun) = fresh(false);
     for part in &word.parts {
@@ -130,6 +156,7 @@ fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {
         match part {
             Part::Literal(text) | Part::Tilde(text) => arg.known(text),
             Part::Glob(text) => {
+                arg.glob = true;
                 let leads = arg.text.is_empty();
                 if leads || arg.text.starts_with('-') {
                     arg.unknown(text, leads, false);
@@ -153,7 +180,9 @@ fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {
                         done.push(std::mem::replace(&mut arg, fresh(false).0));
                         begun = false;
                     }
-                    for (nth, piece) in value.split_ascii_whitespace().enumerate() {
+                    // Where the shell splits, and nowhere else: a carriage return stays in its word.
+                    let pieces = value.split([' ', '\t', '\n']).filter(|piece| !piece.is_empty());
+                    for (nth, piece) in pieces.enumerate() {
                         if nth > 0 {
                             done.push(std::mem::replace(&mut arg, fresh(false).0));
                         }
@@ -197,6 +226,11 @@ fn source(part: &Part, quoted: bool) -> String {
 }
 
 impl Arg {
+    /// Whether there may be more or fewer arguments than this one.
+    pub(super) fn may_be_several(&self) -> bool {
+        self.loose || self.glob
+    }
+
     fn known(&mut self, text: &str) {
         self.text.push_str(text);
         self.probe.push_str(text);

@@ -183,7 +183,7 @@ impl Judge<'_> {
                 self.word(word, spot);
             }
             let all: Vec<_> = self.scope.variables.variants(words).into_iter().flatten().collect();
-            if all.iter().all(|arg| arg.fixed && !arg.text.contains(['*', '?'])) {
+            if all.iter().all(|arg| arg.fixed && !arg.glob) {
                 known = Some(all.into_iter().map(|arg| arg.text).collect::<BTreeSet<_>>());
             }
         }

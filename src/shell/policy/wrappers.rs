@@ -66,8 +66,8 @@ pub(super) fn open(name: &str, args: &[Arg]) -> Found {
         "taskset" => plain(Options { flags: "ac", ..Options::default() }, 1),
         "command" => command(args),
         "env" => env(args),
-        "sudo" => guarded(plain(Options { flags: "nHE", valued: "ug", ..Options::default() }, 0)),
-        "doas" => guarded(plain(Options { flags: "n", valued: "u", ..Options::default() }, 0)),
+        "sudo" => another_user(args, Options { flags: "nHE", valued: "ug", ..Options::default() }),
+        "doas" => another_user(args, Options { flags: "n", valued: "u", ..Options::default() }),
         "exec" if args.len() == 1 => Ok(Some(Opened { guarded: true, ..Opened::default() })),
         "exec" => guarded(plain(Options::default(), 0)),
         "busybox" => busybox(args),
@@ -91,7 +91,7 @@ pub(super) fn open(name: &str, args: &[Arg]) -> Found {
 /// Options, some operands, and then the command.
 fn prefix(args: &[Arg], options: Options, operands: usize) -> Found {
     let from = options.read(args)?.operands + operands;
-    if args[1..].iter().take(from.saturating_sub(1)).any(|arg| arg.loose) {
+    if args[1..].iter().take(from.saturating_sub(1)).any(Arg::may_be_several) {
         return Err(UNKNOWN);
     }
     if from >= args.len() {
@@ -106,6 +106,15 @@ fn to_the_end(from: usize, args: &[Arg]) -> Runs {
 
 fn guarded(found: Found) -> Found {
     found.map(|opened| opened.map(|opened| Opened { guarded: true, ..opened }))
+}
+
+/// `sudo` takes assignments before the command, as `env` does: whose environment they are for is not ours to know.
+fn another_user(args: &[Arg], options: Options) -> Found {
+    let from = options.read(args)?.operands;
+    if args.get(from).is_some_and(|arg| arg.text.contains('=')) {
+        return Err("assignment for another user");
+    }
+    guarded(prefix(args, options, 0))
 }
 
 fn command(args: &[Arg]) -> Found {
@@ -127,7 +136,7 @@ fn env(args: &[Arg]) -> Found {
     }
     let mut from = given.operands;
     while let Some(arg) = args.get(from) {
-        if arg.leads || arg.loose || arg.text == "-" {
+        if arg.leads || arg.may_be_several() || arg.text == "-" {
             return Err(UNKNOWN);
         }
         if !arg.text.contains('=') {
@@ -210,14 +219,21 @@ fn find(args: &[Arg]) -> Found {
         }
         at += 1;
         if matches!(arg.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir") && arg.fixed {
-            let length = args[at..].iter().position(|arg| matches!(arg.text.as_str(), ";" | "+"));
-            let Some(length) = length.filter(|length| *length > 0) else { return Err("command without its end") };
+            let Some(length) = length_of_exec(&args[at..]) else { return Err("command without its end") };
             let filled = Some(Filled::At("{}".to_owned()));
             opened.runs.push(Runs::Words { from: at, to: at + length, filled });
             at += length + 1;
         }
     }
     if opened.runs.is_empty() { Ok(None) } else { Ok(Some(opened)) }
+}
+
+/// How many words the command of an `-exec` has. A plus ends it only behind `{}`: anywhere else, versions of find differ
+/// in what they make of it.
+fn length_of_exec(args: &[Arg]) -> Option<usize> {
+    let length = args.iter().position(|arg| matches!(arg.text.as_str(), ";" | "+")).filter(|length| *length > 0)?;
+    let ends = args[length].text == ";" || args[length - 1].text == "{}";
+    ends.then_some(length)
 }
 
 fn watch(args: &[Arg]) -> Found {
@@ -243,6 +259,9 @@ fn flock(args: &[Arg]) -> Found {
     };
     let from = options.read(args)?.operands + 1;
     let mut opened = Opened { guarded: true, ..Opened::default() };
+    if args[1..].iter().take(from - 1).any(Arg::may_be_several) {
+        return Err(UNKNOWN);
+    }
     match &args[from.min(args.len())..] {
         [] => {}
         [option, _] if matches!(option.text.as_str(), "-c" | "--command") => {
@@ -258,7 +277,7 @@ fn ssh(args: &[Arg]) -> Found {
     let options = Options { flags: "46CnqTtv", valued: "pil", ..Options::default() };
     let host = options.read(args)?.operands;
     match args.get(host) {
-        Some(host) if host.fixed => {}
+        Some(host) if host.fixed && !host.glob => {}
         _ => return Err(UNKNOWN),
     }
     if host + 1 >= args.len() || args[host + 1].text.starts_with('-') {

@@ -21,6 +21,7 @@ use super::{
     grammar::{Dice, STUBS, mutated, script},
     table,
 };
+use crate::support::real::cannot;
 
 /// A directory with programs that write down how they were started.
 struct Stage {
@@ -108,7 +109,7 @@ fn can_unshare() -> bool {
 }
 
 /// Everything that is understood may run.
-fn everything() -> Policy {
+pub(crate) fn everything() -> Policy {
     let json = serde_json::json!({ "allowedPatterns": ["(?s).*"], "allowWrites": ["**"] });
     Policy::new(&PolicyConfig::of_json(&json).unwrap()).unwrap()
 }
@@ -129,7 +130,7 @@ fn is_harmless(text: &str) -> bool {
 #[test]
 fn what_shells_start_was_seen_and_what_is_rendered_starts_the_same() {
     if !can_unshare() {
-        eprintln!("SKIPPED: `unshare -rnpf` does not work here; the scripts are not run in shells");
+        cannot("`unshare -rnpf` does not work here; the scripts are not run in shells");
         return;
     }
     let scripts = std::env::var("POLICY_SCRIPTS").ok().and_then(|count| count.parse().ok()).unwrap_or(150);

@@ -1,4 +1,4 @@
-//! Servers and clients that others wrote. `scripts/test` installs them under `target/real`.
+//! Servers, clients and programs that others wrote. `scripts/test` installs them, servers and clients under `target/real`.
 
 use std::{
     env,
@@ -41,6 +41,15 @@ pub(crate) fn modules_of_python() -> Option<PathBuf> {
     installed("venv/bin/python")
 }
 
+/// A program of the system, or `None` after saying that the test is skipped.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let found = env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(name)).find(|program| program.is_file());
+    if found.is_none() {
+        skip(&format!("there is no {name} here"));
+    }
+    found
+}
+
 fn installed(what: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/real").join(what);
     if path.exists() {
@@ -53,6 +62,11 @@ fn installed(what: &str) -> Option<PathBuf> {
 /// Says that a test is skipped, where the end of `scripts/test` shows it; where everything is required, it fails.
 fn skip(why: &str) {
     assert!(env::var_os("MCP_COMPUTER_REQUIRE_REAL").is_none(), "must not be skipped here: {why}");
+    cannot(why);
+}
+
+/// Says that a test is skipped for what this machine lets nobody do, whatever is installed.
+pub(crate) fn cannot(why: &str) {
     let thread = std::thread::current();
     let line = format!("skipped: {}: {why}\n", thread.name().unwrap_or("a test"));
     eprint!("{line}");
