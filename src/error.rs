@@ -321,6 +321,10 @@ fn last_lines(stderr: &str) -> String {
 
 fn excess(limit: Limit, used: u64, allowed: u64) -> String {
     let (key, what) = match limit {
+        // The system itself has let it have no more.
+        Limit::MemoryMb if used <= allowed => {
+            ("memoryMb", format!("it and what it started used {used} MiB of memory and asked for more"))
+        }
         Limit::MemoryMb => ("memoryMb", format!("it and what it started used {used} MiB of memory")),
         Limit::Processes => ("processes", format!("it and what it started were {used} processes")),
         Limit::CpuSeconds => ("cpuSeconds", format!("it, or what it started, used {used} s of processor time")),

@@ -3,6 +3,7 @@
 //! Each child leads a session of its own and carries a mark that its descendants inherit (see [`mark`]), so that what
 //! escapes its session, or its parent, is still known to be of it.
 
+mod cgroup;
 pub mod guard;
 mod kept;
 mod limits;
@@ -27,6 +28,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use cgroup::Cgroup;
 pub(crate) use kept::{Keeper, Kept};
 pub use limits::Limits;
 use mark::Mark;
@@ -90,7 +92,8 @@ pub(crate) struct Process {
     child: Option<Child>,
     #[cfg(target_os = "linux")]
     exit: tree::ExitWatch,
-    /// Dropped after the kill.
+    /// Dropped after the kill, as is the next.
+    cgroup: Option<Cgroup>,
     _hold: runs::Hold,
 }
 
@@ -118,12 +121,13 @@ impl Process {
 
     /// Watches what it and all that descends from it use.
     pub(crate) fn watch(&self) -> Watch {
-        Watch::new(self.pid, self.mark, self.limits)
+        Watch::new(self.pid, self.mark, self.limits, self.cgroup.as_ref().and_then(Cgroup::refusals))
     }
 
     /// The limit that ended it, if it was one: it has ended like this and is not reaped yet.
     pub(crate) fn limit_behind(&self, status: Option<ExitStatus>) -> Option<crate::Error> {
-        self.limits.behind(status?, self.pid)
+        let status = status?;
+        self.cgroup.as_ref().and_then(Cgroup::exceeded).or_else(|| self.limits.behind(status, self.pid))
     }
 
     /// Returns when the process has ended, without reaping it: its ids stay ours until [`end`](Self::end).
@@ -166,11 +170,18 @@ impl Process {
             // Only now: as long as the leader is not reaped, nobody else can get its ids.
             status = timeout(KILL_LIMIT, child.wait()).await.ok().and_then(Result::ok).or(status);
         }
+        if let Some(cgroup) = self.cgroup.take() {
+            cgroup.end().await;
+        }
         status
     }
 
     /// Kills in rounds until nothing of the process is found alive: a fork may be faster than a round.
     pub(crate) async fn kill(&mut self) {
+        if let Some(cgroup) = &self.cgroup {
+            guard::while_there().await;
+            cgroup.kill();
+        }
         if self.recent_members().is_some_and(|members| members.is_empty()) {
             return;
         }

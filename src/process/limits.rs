@@ -13,7 +13,9 @@ use crate::error::{Error, Limit};
 /// What the processes of an entry may use. What is not given is not limited.
 ///
 /// Memory and processes are looked at every second, over the server and all that descends from it; when there are more
-/// the entry is ended by force, and brought back as after a crash. The other two the system holds each process to.
+/// the entry is ended by force, and brought back as after a crash. The other two the system holds each process to. On
+/// Linux, where a part of the tree of control groups (cgroup v2) was given to us, the system holds an entry to its memory
+/// at every moment, files that it holds in memory included, and keeps a burst of forks within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// The resident memory of all of them together, in MiB (1,048,576 bytes). What they share counts once.

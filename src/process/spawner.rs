@@ -15,7 +15,9 @@ use std::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    Pipes, Process, Reader, Spawn, Stdin, Writer, guard,
+    Pipes, Process, Reader, Spawn, Stdin, Writer,
+    cgroup::{Cgroup, Door},
+    guard,
     mark::Mark,
     open_files::{self, Bound},
     runs::Hold,
@@ -62,7 +64,8 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
     let mut command = tokio::process::Command::new(&spawn.program);
     command.args(&spawn.args).env_clear().envs(spawn.env.iter().map(|(name, value)| (name, value)));
     command.current_dir(&spawn.cwd).stdin(stdin).stdout(stdout).stderr(stderr);
-    detach(&mut command, mark, (spawn.limits.bounds(), has_terminal));
+    let (cgroup, door) = Cgroup::of(spawn.limits).unzip();
+    detach(&mut command, mark, (spawn.limits.bounds(), door, has_terminal));
     let child = command.spawn()?;
     // The command holds the child's ends of the pipes: as long as it lives they never come to their end.
     drop(command);
@@ -77,6 +80,7 @@ fn start(spawn: &Spawn, runtime: &Handle) -> io::Result<(Process, Pipes)> {
             tree::signal(pid, mark, tree::Signal::Kill);
         })?,
         child: Some(child),
+        cgroup,
         _hold: hold,
     };
     mark.give_to(pid);
@@ -110,15 +114,19 @@ impl Ends {
     }
 }
 
+/// What a child is held to, the way into its control group, and whether its stdin is a terminal.
+pub(super) type Bounds = ([Option<Bound>; 2], Option<Door>, bool);
+
 /// Makes the child a session leader that carries our mark, keeps to its limits and dies with us.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, mark: Mark, (bounds, has_terminal): ([Option<Bound>; 2], bool)) {
+pub(super) fn detach(command: &mut tokio::process::Command, mark: Mark, (bounds, door, has_terminal): Bounds) {
     use nix::{sys::prctl, sys::signal::Signal, unistd};
     let parent = unistd::getpid();
     // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {
+            door.iter().for_each(Door::enter);
             unistd::setsid()?;
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             if unistd::getppid() != parent {
@@ -137,7 +145,7 @@ fn detach(command: &mut tokio::process::Command, mark: Mark, (bounds, has_termin
 /// Makes the child a session leader that keeps to its limits.
 #[cfg(all(unix, not(target_os = "linux")))]
 #[expect(unsafe_code, reason = "what happens between fork and exec has no safe form")]
-fn detach(command: &mut tokio::process::Command, _: Mark, (bounds, has_terminal): ([Option<Bound>; 2], bool)) {
+pub(super) fn detach(command: &mut tokio::process::Command, _: Mark, (bounds, _, has_terminal): Bounds) {
     // SAFETY: the closure makes system calls only: it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {

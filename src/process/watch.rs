@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    cgroup::Refusals,
     limits::Limits,
     mark::Mark,
     table::{self, Row, Table},
@@ -23,6 +24,8 @@ pub(crate) struct Watch {
     pid: u32,
     mark: Mark,
     limits: Limits,
+    /// What is said of them once.
+    refusals: Option<Refusals>,
     due: Instant,
     looking: Option<oneshot::Receiver<Option<Used>>>,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Watch {
 pub(crate) enum Found {
     /// They use more than they may.
     Exceeded(Error),
-    /// One of them has about as many files open as it may; in words for health.
+    /// One of them has about as many files open as it may, or they were refused another process; in words for health.
     Full(String),
 }
 
@@ -40,8 +43,8 @@ pub(crate) enum Found {
 const EVERY: Duration = Duration::from_secs(1);
 
 impl Watch {
-    pub(super) fn new(pid: u32, mark: Mark, limits: Limits) -> Self {
-        Self { pid, mark, limits, due: Instant::now() + EVERY, looking: None }
+    pub(super) fn new(pid: u32, mark: Mark, limits: Limits, refusals: Option<Refusals>) -> Self {
+        Self { pid, mark, limits, refusals, due: Instant::now() + EVERY, looking: None }
     }
 
     /// What is found next. Cancel safe: a look that has begun is not begun anew.
@@ -51,7 +54,8 @@ impl Watch {
                 sleep_until(self.due).await;
             }
             let (pid, mark, limits) = (self.pid, self.mark, self.limits);
-            let used = self.looking.get_or_insert_with(|| look(pid, mark, limits)).await.ok().flatten();
+            let ask = || look(pid, mark, limits, self.refusals.clone());
+            let used = self.looking.get_or_insert_with(ask).await.ok().flatten();
             self.looking = None;
             self.due = Instant::now() + EVERY;
             if let Some(found) = used.and_then(|used| self.judge(used)) {
@@ -68,15 +72,22 @@ impl Watch {
         };
         let exceeded = over(Limit::Processes, used.processes, self.limits.processes)
             .or_else(|| over(Limit::MemoryMb, used.memory.div_ceil(1 << 20), self.limits.memory_mb));
-        exceeded.or_else(|| {
-            let ((name, open), most) = (used.full?, self.limits.most_files()?);
-            // It is said once.
-            self.limits.open_files = None;
-            Some(Found::Full(format!(
-                "a process of it (`{name}`) had {open} files open of the {most} that `limits.openFiles` lets it; raise \
-                 it if the server complains of too many open files"
-            )))
+        exceeded.or_else(|| self.full(&used)).or_else(|| {
+            let refused = used.refused?;
+            // So is this.
+            self.refusals = None;
+            Some(Found::Full(refused))
         })
+    }
+
+    fn full(&mut self, used: &Used) -> Option<Found> {
+        let ((name, open), most) = (used.full.as_ref()?, self.limits.most_files()?);
+        // It is said once.
+        self.limits.open_files = None;
+        Some(Found::Full(format!(
+            "a process of it (`{name}`) had {open} files open of the {most} that `limits.openFiles` lets it; raise it \
+             if the server complains of too many open files"
+        )))
     }
 }
 
@@ -87,6 +98,8 @@ struct Used {
     processes: u64,
     /// The name of one that has about as many files open as it may, and how many.
     full: Option<(String, u64)>,
+    /// What they were refused, in words.
+    refused: Option<String>,
 }
 
 /// A question to the one thread that looks.
@@ -94,6 +107,7 @@ struct Job {
     pid: u32,
     mark: Mark,
     limits: Limits,
+    refusals: Option<Refusals>,
     reply: oneshot::Sender<Option<Used>>,
 }
 
@@ -103,11 +117,13 @@ static LOOKER: LazyLock<Option<mpsc::Sender<Job>>> = LazyLock::new(|| {
     let (jobs, queue) = mpsc::channel::<Job>();
     let work = move || {
         let mut latest: Option<Table> = None;
-        for Job { pid, mark, limits, reply } in queue {
+        for Job { pid, mark, limits, refusals, reply } in queue {
             let known = latest.take().filter(|table| table.at().elapsed() < EVERY);
             latest = known.or_else(|| Table::read().ok());
+            let refused = refusals.and_then(|refusals| refusals.words());
+            let used = latest.as_ref().map(|table| Used { refused, ..Used::of(&table.members(pid, mark), limits) });
             // Whoever asked may have gone.
-            let _ = reply.send(latest.as_ref().map(|table| Used::of(&table.members(pid, mark), limits)));
+            let _ = reply.send(used);
         }
     };
     thread::Builder::new().name("limits".into()).stack_size(256 << 10).spawn(work).ok().map(|_| jobs)
@@ -117,10 +133,10 @@ static LOOKER: LazyLock<Option<mpsc::Sender<Job>>> = LazyLock::new(|| {
 ///
 /// The first look is so long after the start that a table which still serves was read after it: it holds the process,
 /// and nobody who had its id before.
-fn look(pid: u32, mark: Mark, limits: Limits) -> oneshot::Receiver<Option<Used>> {
+fn look(pid: u32, mark: Mark, limits: Limits, refusals: Option<Refusals>) -> oneshot::Receiver<Option<Used>> {
     let (reply, used) = oneshot::channel();
     if let Some(jobs) = LOOKER.as_ref() {
-        let _ = jobs.send(Job { pid, mark, limits, reply });
+        let _ = jobs.send(Job { pid, mark, limits, refusals, reply });
     }
     used
 }
@@ -139,6 +155,6 @@ impl Used {
             let open = |row: &&Row| Some((table::name(row), table::open_files(row).filter(|open| *open >= few(most))?));
             members.iter().find_map(open)
         });
-        Self { memory, processes: members.len() as u64, full }
+        Self { memory, processes: members.len() as u64, full, refused: None }
     }
 }
