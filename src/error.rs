@@ -346,8 +346,8 @@ fn what_is_next(outlook: Outlook) -> String {
     match outlook {
         Outlook::Unsaid => String::new(),
         Outlook::Again(after) => format!(
-            "; it is started again by itself in {}: call again, and should it go on ending, run its command by hand \
-            (`computer check` shows it)",
+            "; it is started again by itself in {}: see what the call has done before you call again, and should it go \
+            on ending, run its command by hand (`computer check` shows it)",
             seconds(&after)
         ),
         Outlook::Rarely(after) => format!(

@@ -42,6 +42,7 @@ impl Computer {
         if !self.begin() {
             return Ok(Started::default());
         }
+        process::runs::swept().await;
         self.settled().await;
         self.inner.board.publish();
         let mut wanted = 0;
@@ -78,6 +79,10 @@ impl Computer {
         if let Some(run) = self.run() {
             let board = self.inner.board.clone();
             run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
+        }
+        if let Some(run) = self.run() {
+            // What an earlier run has left goes now, not when there is first something to be started.
+            run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(process::runs::swept()));
         }
         self.watch_sleep();
         for namespace in self.inner.board.namespaces() {

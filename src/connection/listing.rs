@@ -260,8 +260,10 @@ fn tool(raw: &RawValue) -> Result<Tool, String> {
         let named = serde_json::from_str::<Named>(raw.get());
         named.map(|named| Definition { name: named.name, annotations: None }).map_err(|_| error)
     });
-    let definition =
-        definition.map_err(|error| format!("a tool was left out, its definition is malformed ({error}): {shown}"))?;
+    let definition = definition.map_err(|error| {
+        let how = if raw.get().starts_with('{') { error.to_string() } else { "it is no object".to_owned() };
+        format!("a tool was left out, its definition is malformed ({how}): {shown}")
+    })?;
     if definition.name.is_empty() {
         return Err(format!("a tool was left out, it has no name: {shown}"));
     }

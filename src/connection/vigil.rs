@@ -8,6 +8,7 @@ use super::{
     link::{Link, shown},
     request,
 };
+use crate::error::{Delivery, Error, Result};
 
 /// After so many questions in a row without an answer a silent server counts as hung.
 const MISSES: u32 = 3;
@@ -41,24 +42,38 @@ pub(super) async fn keep(link: Arc<Link>) {
         if suspected.is_none() && link.has_calls(Instant::now()) {
             continue;
         }
-        if answers(&link, interval).await {
+        let Err(miss) = answers(&link, interval).await else {
             (misses, suspected) = (0, None);
             continue;
-        }
+        };
         misses += 1;
         let is_over = suspected.map_or(misses >= MISSES, |since| since.elapsed() >= interval);
         // Calls that were under way then have their time. Those that came later do not count: as long as somebody calls a
         // server that is stuck there is always one.
         if is_over && !link.has_calls(suspected.unwrap_or_else(Instant::now)) {
             let silent = suspected.map_or(interval * MISSES, |since| since.elapsed());
-            link.mark_ended(&format!("has hung: it gave no sign of life for {}", shown(silent)));
+            let silent = shown(silent);
+            link.mark_ended(&match miss {
+                Error::Timeout { .. } => format!("has hung: it gave no sign of life for {silent}"),
+                other => format!("gave no sign of life for {silent}: {other}"),
+            });
             return;
         }
     }
 }
 
-/// Whether the server gives a sign of life when it is asked: any message is one.
-async fn answers(link: &Arc<Link>, interval: Duration) -> bool {
+/// Asks the server for a sign of life. Any message is one, and over HTTP any answer: whoever refuses a question, with 429
+/// or 500, is there, and a session that he has lost is begun again by the next call.
+///
+/// # Errors
+/// There was none.
+async fn answers(link: &Arc<Link>, interval: Duration) -> Result<()> {
     let heard = link.heard();
-    request::probe(link.clone(), interval).await.is_ok() || link.heard() != heard
+    match request::probe(link.clone(), interval).await {
+        Err(Error::Protocol { .. } | Error::NeedsAuth { .. } | Error::Http { delivery: Delivery::Refused, .. }) => {
+            Ok(())
+        }
+        Err(_) if link.heard() != heard => Ok(()),
+        outcome => outcome,
+    }
 }

@@ -90,7 +90,8 @@ impl<'a> Filler<'a> {
             return Ok(path);
         }
         let reason = if path.exists() { "is no directory" } else { "does not exist" };
-        Err(Error::Spawn { command: what.to_owned(), reason: format!("its `cwd` {} {reason}", path.display()) })
+        let reason = format!("its `cwd` {} {reason}; make that directory, or name another", path.display());
+        Err(Error::Spawn { command: what.to_owned(), reason })
     }
 
     /// A shell's recipe, filled in.

@@ -26,7 +26,9 @@ use crate::{
 
 /// Begins a request that goes to an entry, when there is room for one more.
 pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
-    if let Ok(room) = peer.room.clone().try_acquire_owned() {
+    let members = request.params.and_then(RawObject::parse).unwrap_or_default();
+    let room = peer.room(tool(request, &members).and_then(|tool| peer.scope.worker_of_tool(&tool)));
+    if let Ok(room) = room.clone().try_acquire_owned() {
         return pass(peer, request, (outlet, room));
     }
     let before = peer.queued.fetch_add(1, Ordering::AcqRel);
@@ -39,7 +41,7 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     let params = request.params.map(ToOwned::to_owned);
     let peer_ = peer.clone();
     tracked(peer, request.id, async move {
-        let room = peer_.room.clone().acquire_owned().await;
+        let room = room.acquire_owned().await;
         drop(place);
         let Ok(room) = room else { return };
         let request = Request { id: &id, method: &method, params: params.as_deref(), era };

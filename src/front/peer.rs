@@ -20,6 +20,7 @@ use super::{
     scope::{Kind, Scope},
 };
 use crate::{
+    Namespace,
     computer::relay::{self, Way},
     error::{Error, Result},
     source::Answer,
@@ -47,18 +48,21 @@ pub(super) struct Peer {
     next_question: AtomicU64,
     /// Its requests that are being worked on, by the JSON text of their id.
     under_way: Mutex<HashMap<String, AbortHandle>>,
-    /// Room for calls.
-    pub(super) room: Arc<Semaphore>,
+    rooms: Rooms,
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) listening: Arc<AtomicUsize>,
     pub(super) parking: Arc<Parking>,
 }
 
-/// What a client may have: calls under way, calls that wait, listening streams.
-type Allowance = (Arc<Semaphore>, Arc<AtomicUsize>, Arc<AtomicUsize>);
+/// Room for calls, by the entry that they are for: one that answers nothing holds up no other.
+type Rooms = Arc<Mutex<HashMap<Option<Namespace>, Arc<Semaphore>>>>;
 
-/// How many calls of a client are worked on at a time, and how many more wait for their turn.
-pub(super) const CALLS: usize = 64;
+/// What a client may have: calls under way, calls that wait, listening streams.
+type Allowance = (Rooms, Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+/// How many calls of a client to an entry are worked on at a time, and how many more, to all of them, wait for their
+/// turn.
+const CALLS: usize = 64;
 pub(super) const QUEUE: usize = 1024;
 
 /// How many listening streams a client has.
@@ -74,15 +78,15 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Peer {
     pub(super) fn new(scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
-        Self::with(scope, parking, (Arc::new(Semaphore::new(CALLS)), Arc::default(), Arc::default()))
+        Self::with(scope, parking, (Arc::default(), Arc::default(), Arc::default()))
     }
 
     /// The same client before another scope: what it may have under way, it has in both together.
     pub(super) fn elsewhere(&self, scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
-        Self::with(scope, parking, (self.room.clone(), self.queued.clone(), self.listening.clone()))
+        Self::with(scope, parking, (self.rooms.clone(), self.queued.clone(), self.listening.clone()))
     }
 
-    fn with(scope: Scope, parking: Arc<Parking>, (room, queued, listening): Allowance) -> Arc<Self> {
+    fn with(scope: Scope, parking: Arc<Parking>, (rooms, queued, listening): Allowance) -> Arc<Self> {
         Arc::new(Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             scope,
@@ -95,7 +99,7 @@ impl Peer {
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
             under_way: Mutex::default(),
-            room,
+            rooms,
             queued,
             listening,
             parking,
@@ -124,6 +128,11 @@ impl Peer {
             }
         }
         self.initialized.store(true, Ordering::Release);
+    }
+
+    /// Where calls to an entry have room.
+    pub(super) fn room(&self, entry: Option<Namespace>) -> Arc<Semaphore> {
+        lock(&self.rooms).entry(entry).or_insert_with(|| Arc::new(Semaphore::new(CALLS))).clone()
     }
 
     /// Whether it may be told of what it did not ask for.
@@ -184,7 +193,7 @@ impl Peer {
     }
 
     /// Under which URIs it wants to hear of a resource of an entry.
-    pub(super) fn names_of(&self, namespace: &crate::Namespace, own: &str) -> HashSet<String> {
+    pub(super) fn names_of(&self, namespace: &Namespace, own: &str) -> HashSet<String> {
         let subscribed = lock(&self.subscribed);
         let meant = subscribed.iter().filter(|(_, way)| way.namespace == *namespace && way.own == own);
         meant.map(|(uri, _)| uri.clone()).collect()

@@ -13,7 +13,7 @@ use crate::{
     computer::{Params, dispatch, relay::Way},
     error::Error,
     raw::RawObject,
-    registry::{self, Registry, Shown, Target},
+    registry::{self, Listed, Registry, Shown, Target},
     source::{Answer, CALL_TOOL, Call, CallContext, Face, Listings, Waiting},
 };
 
@@ -278,6 +278,15 @@ impl Scope {
     pub(super) fn owner_of_tool(&self, name: &str) -> Option<Namespace> {
         let registry = self.registry();
         self.entry.clone().or_else(|| Some(registry.route(name)?.1.route.namespace.clone()))
+    }
+
+    /// Which entry does the work of a tool; nobody does for a status tool, which answers for an entry that is busy, too.
+    pub(super) fn worker_of_tool(&self, name: &str) -> Option<Namespace> {
+        let registry = self.registry();
+        let works = |listed: &Listed| matches!(listed.route.target, Target::Tool { .. });
+        self.entry.clone().or_else(|| {
+            registry.route(name).filter(|(_, listed)| works(listed)).map(|(_, listed)| listed.route.namespace.clone())
+        })
     }
 
     /// The way to a prompt.

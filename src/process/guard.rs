@@ -133,8 +133,10 @@ mod linux {
     fn be_daemon(guard: u32) {
         let _ = setsid();
         GUARD.store(guard, Ordering::Relaxed);
-        // A thread that waits, and not a parent-death signal: it works whatever the runtime is doing, and a signal that
-        // kills us would leave our children to nobody.
+        // A daemon that is stopped would sleep through the death of its guard, and what it has would stay.
+        let _ = prctl::set_pdeathsig(Signal::SIGCONT);
+        // A thread that waits, and not a deadly signal: it works whatever the runtime is doing, and a signal that kills us
+        // would leave our children to nobody.
         let watch = thread::Builder::new().name("guard-watch".into()).stack_size(128 << 10);
         let watching = tree::pidfd(guard).map(|pidfd| {
             watch.spawn(move || {
@@ -180,6 +182,8 @@ mod linux {
                 }
                 Ok(signal) => {
                     let _ = kill(daemon, signal);
+                    // One that is stopped obeys only when it goes on.
+                    let _ = kill(daemon, Signal::SIGCONT);
                 }
                 Err(_) => {}
             }

@@ -84,7 +84,7 @@ fn a_hundred_calls_that_hang_over_both_fronts_cost_no_thread_and_others_go_on() 
     let daemon = client.daemon().cast_unsigned();
     let (threads_before, descriptors_before) = (threads(daemon), descriptors(daemon));
 
-    // A client has no more than 64 under way.
+    // A client has no more than 64 under way with an entry.
     let on_stdio: Vec<Value> = (0..50).map(|_| client.ask_tool("fake__hang", &json!({}))).collect();
     let on_http: Vec<TcpStream> = (0..50).map(|_| hung(address, &mut caller)).collect();
     let has_seen = |client: &mut Client, what: &str, count: usize| {
@@ -111,4 +111,26 @@ fn a_hundred_calls_that_hang_over_both_fronts_cost_no_thread_and_others_go_on() 
     eventually("no connection is kept", || descriptors(daemon) <= descriptors_before);
     let answered = client.lines().iter().filter(|line| on_stdio.contains(&line.json["id"])).count();
     assert_eq!(answered, 0, "what was taken back is not answered");
+}
+
+#[test]
+fn a_client_whose_calls_to_one_entry_all_hang_calls_the_others_and_asks_how_that_one_is() {
+    let entries = json!({ "fake": fake::<&str>([]), "other": fake::<&str>([]) });
+    let scratch = Scratch::new().config(&json!({ "mcpServers": entries, "statusTools": "always" }));
+    let mut client = Client::start_with(&scratch, &["--http", "127.0.0.1:0", "--no-token"]);
+    client.initialize("2025-11-25");
+    client.tools();
+    let address = listening(|| client.stderr());
+    let mut caller = Caller::new(address, "/mcp", MODERN);
+    for _ in 0..200 {
+        client.ask_tool("fake__hang", &json!({}));
+    }
+    let streams: Vec<TcpStream> = (0..100).map(|_| hung(address, &mut caller)).collect();
+    let echo = json!({ "message": "on" });
+    for _ in 0..10 {
+        assert_eq!(client.call_text("other__echo", &echo), "on");
+        assert_eq!(caller.call_text("other__echo", &echo), "on");
+        assert!(client.call_text("fake__status", &json!({})).contains("ready"));
+    }
+    drop(streams);
 }

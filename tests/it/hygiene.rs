@@ -120,6 +120,18 @@ fn nothing_is_left_when_the_guard_is_killed() {
 }
 
 #[test]
+fn nothing_is_left_when_a_stopped_daemon_loses_its_guard_or_is_told_to_end() {
+    let haunted = Haunted::new();
+    signal(haunted.daemon, Signal::SIGSTOP);
+    signal(haunted.guard(), Signal::SIGKILL);
+    haunted.ends();
+    let haunted = Haunted::new();
+    signal(haunted.daemon, Signal::SIGSTOP);
+    signal(haunted.guard(), Signal::SIGTERM);
+    haunted.ends();
+}
+
+#[test]
 fn nothing_is_left_when_a_process_group_is_killed() {
     let haunted = Haunted::new();
     kill_group(haunted.guard());

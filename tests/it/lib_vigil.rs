@@ -156,6 +156,22 @@ async fn a_server_over_http_that_goes_silent_is_connected_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_over_http_that_refuses_to_be_asked_is_left_alone_and_health_says_what_it_answers() {
+    for status in [429, 500] {
+        let web = Web::legacy(move |request| request.is("ping").then(|| Reply::status(status)));
+        let mut entry = Computer::http(web.url());
+        entry.probe_interval = Duration::from_millis(20);
+        let computer = up([("web", entry)]).await;
+        comes_true("it was asked again and again", || web.posted("ping").len() > 10).await;
+        let health = computer.entry_health("web").unwrap();
+        assert_eq!((health.state, health.restarts), ("ready", 0), "{status}");
+        assert!(health.error.is_some_and(|error| error.contains(&status.to_string())), "{status}");
+        assert_eq!(act(&computer).await.unwrap(), "done");
+        assert_eq!(web.posted("initialize").len(), 1, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_sleep_dead_servers_are_connected_anew_and_the_others_left_alone() {
     let forgotten = Arc::new(AtomicBool::new(false));
     let is_forgotten = forgotten.clone();

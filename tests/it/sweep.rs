@@ -100,6 +100,32 @@ fn what_outlives_a_daemon_and_its_guard_is_ended_by_the_next_start() {
 }
 
 #[test]
+fn a_start_that_starts_no_server_ends_what_was_left_too() {
+    let mut doomed = Doomed::new();
+    doomed.leave_orphans();
+    doomed.kill();
+    assert!(doomed.haunt.alive().len() >= 2, "what has escaped its parents lives");
+    let config = doomed.scratch.write("none.json", &json!({ "mcpServers": {} }).to_string());
+    let mut status = doomed.scratch.other(env!("CARGO_BIN_EXE_computer").as_ref());
+    status.args(["status", "--config", text(&config)]);
+    run(status, "");
+    assert_eq!(doomed.haunt.alive(), Vec::<i32>::new());
+}
+
+#[test]
+fn a_daemon_that_has_only_deferred_entries_ends_what_was_left() {
+    let mut doomed = Doomed::new();
+    doomed.leave_orphans();
+    doomed.kill();
+    let mut deferred = fake::<&str>([]);
+    deferred["deferred"] = json!(true);
+    let scratch = Scratch::in_the_home_of(&doomed.scratch).config(&json!({ "mcpServers": { "any": deferred } }));
+    let next = Client::connect(&scratch);
+    eventually("nothing of it is left", || doomed.haunt.alive().is_empty());
+    drop(next);
+}
+
+#[test]
 fn nothing_is_said_where_nothing_was_left() {
     let mut doomed = Doomed::new();
     doomed.kill();

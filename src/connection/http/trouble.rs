@@ -52,7 +52,10 @@ pub(super) fn failed(site: &Site, error: reqwest::Error) -> Trouble {
             let way = site.proxy.as_ref().map(|name| format!(" (through the proxy that `{name}` names)"));
             ("connecting to", format!("{root}{}; {}", way.unwrap_or_default(), cure(&root)))
         }
-        (false, _) => ("calling", format!("the connection was lost before the answer ({root}); call again")),
+        (false, _) => (
+            "calling",
+            format!("the connection was lost before the answer ({root}); see what it has done before you call again"),
+        ),
     };
     let delivery = if unsent { Delivery::Unsent } else { Delivery::Unknown };
     let error = Error::Http { act: act.to_owned(), url: site.place(), reason, delivery };
@@ -74,7 +77,8 @@ fn no_http(error: &reqwest::Error) -> Option<String> {
 /// The connection broke while an answer was being read.
 pub(super) fn broken_off(site: &Site, error: Option<reqwest::Error>) -> Trouble {
     let how = error.map_or_else(|| "it was closed".to_owned(), |error| root_cause(&error.without_url()));
-    let reason = format!("the connection was lost before the answer ({how}); call again");
+    let reason =
+        format!("the connection was lost before the answer ({how}); see what it has done before you call again");
     Trouble::Lost(Error::Http { act: "calling".to_owned(), url: site.place(), reason, delivery: Delivery::Unknown })
 }
 
@@ -204,7 +208,7 @@ impl Refusal {
         };
         let again = match self.status.as_u16() {
             401 => "the entry is tried again by itself, unless its `restart` is `never`",
-            _ => "then restart the entry",
+            _ => "then call again, or restart the entry if it is down",
         };
         let cure = format!("{said}{scheme}{metadata}; {cure}; {again}");
         site.mask(Error::NeedsAuth { url: place(&site.url), cure })
@@ -222,7 +226,11 @@ pub(super) fn strange_content(site: &Site, headers: &HeaderMap, (status, body): 
     }
     let said = said(status, body);
     let what = match kind {
-        _ if body.is_empty() => return Trouble::Strange(site.protocol(format!("{said}, where an answer must be"))),
+        _ if body.is_empty() => {
+            return Trouble::Strange(site.protocol(format!(
+                "{said}, where an answer must be; this is a fault of the server, or of what stands before it"
+            )));
+        }
         Some(kind) => format!("{said}, which is `{kind}`"),
         None => format!("{said}, which does not say what it is"),
     };
