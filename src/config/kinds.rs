@@ -342,7 +342,9 @@ mod tests {
         assert!(mistakes(r#"{ "type": "shell" }"#)[0].starts_with("a shell entry needs a \"mode\": \"unrestricted\""));
         assert_eq!(
             mistakes(r#"{ "type": "shell", "mode": "safe" }"#),
-            ["`mode`: expected \"unrestricted\", found \"safe\""]
+            [
+                "`mode`: expected \"unrestricted\", or an object with \"allowedPatterns\" or \"blockedPatterns\", found \"safe\""
+            ]
         );
     }
 

@@ -19,7 +19,14 @@ pub(super) fn read(given: Option<Node<'_>>, entry: &mut Fields<'_>) -> Option<Sh
         for node in [&builtins, &filters, &writes].into_iter().flatten() {
             node.mistake("it means nothing without patterns in `mode`");
         }
-        return node.one_of(&[("unrestricted", ())]).map(|()| ShellMode::Unrestricted);
+        if node.value.text() == Some("unrestricted") {
+            return Some(ShellMode::Unrestricted);
+        }
+        let found = node.value.text().map_or_else(|| node.value.kind().to_owned(), |text| format!("\"{text}\""));
+        node.mistake(&format!(
+            "expected \"unrestricted\", or an object with \"allowedPatterns\" or \"blockedPatterns\", found {found}"
+        ));
+        return None;
     }
     let mut fields = node.fields(Shape::Mode, node.at())?;
     let (allowed, blocked) = lists(&mut fields);
@@ -41,7 +48,8 @@ type Lists = (Option<Vec<PatternConfig>>, Option<Vec<PatternConfig>>);
 /// The two lists of a mode.
 pub(super) fn lists(fields: &mut Fields<'_>) -> Lists {
     let mut list = |key, anchored| {
-        let elements = fields.take(key)?.list("patterns")?;
+        // What is no list is a mistake of its own.
+        let elements = fields.take(key)?.list("patterns").unwrap_or_default();
         Some(elements.iter().filter_map(|node| element(node, anchored)).collect())
     };
     (list("allowedPatterns", true), list("blockedPatterns", false))

@@ -19,7 +19,7 @@ use super::{Variables, base_name, home, is_private, own, shell::login_shell, sta
 use crate::process;
 
 /// How long the user's start-up files may take in all. Slow ones (conda, nvm) take two or three seconds.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(9);
 
 /// The user's environment, as a login and interactive shell of theirs has it.
 #[derive(Clone, Default, PartialEq)]

@@ -204,16 +204,31 @@ struct Found {
     next: u64,
 }
 
+/// The longest character in bytes.
+const WIDEST: usize = 4;
+
+/// Whether this may be the beginning of a character.
+fn is_begun(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_none())
+}
+
 async fn plain(job: &Job, offset: Option<u64>, limit: usize) -> Result<Found, String> {
-    let (_, part) = job.part(offset, limit);
-    let offset = part.offset;
+    let is_over = job.is_over();
+    // One character must have room, or nobody would ever see it.
+    let (total, part) = job.part(offset, limit.max(WIDEST));
+    let begin = part.offset;
     let bytes = bytes(part).await?;
+    // Where nobody asked for this very byte, a character that has begun before it is left out.
+    let cut = bytes.iter().take(WIDEST - 1).take_while(|byte| **byte & 0xC0 == 0x80).count();
+    let skipped = if offset.is_none() && begin > 0 { cut } else { 0 };
+    let (begin, bytes) = (begin + skipped as u64, &bytes[skipped..]);
+    let is_last = is_over && begin + bytes.len() as u64 >= total;
     // A character that is cut is shown with what comes next.
-    let whole = match std::str::from_utf8(&bytes) {
-        Err(error) if error.error_len().is_none() && !job.is_over() => error.valid_up_to(),
+    let whole = match bytes.utf8_chunks().last() {
+        Some(last) if !is_last && is_begun(last.invalid()) => bytes.len() - last.invalid().len(),
         _ => bytes.len(),
     };
-    Ok(Found { text: String::from_utf8_lossy(&bytes[..whole]).into_owned(), offset, next: offset + whole as u64 })
+    Ok(Found { text: String::from_utf8_lossy(&bytes[..whole]).into_owned(), offset: begin, next: begin + whole as u64 })
 }
 
 /// The lines that match, until there are as many as may be shown.

@@ -94,32 +94,37 @@ impl Kept {
         self.dropped_bytes += (split.len() + tail_start) as u64;
         // A character that was cut on its way here was counted at its first byte, unless that is in the head.
         self.dropped_characters += u64::from(!split.is_empty());
-        let (head, tail) =
-            (String::from_utf8_lossy(&self.head[..head_end]), String::from_utf8_lossy(&tail[tail_start..]));
-        join(self.limit, &head, &tail, (self.dropped_bytes, self.dropped_characters))
+        let (head, tail) = (&self.head[..head_end], &tail[tail_start..]);
+        join(self.limit, (head, tail), (self.dropped_bytes, self.dropped_characters))
     }
 
     fn whole(self) -> Shown {
-        let text = String::from_utf8_lossy(&self.head);
-        if text.chars().count() <= self.limit {
-            return Shown { text: text.into_owned(), truncated: 0 };
+        if widths(&self.head).count() <= self.limit {
+            return Shown { text: String::from_utf8_lossy(&self.head).into_owned(), truncated: 0 };
         }
-        let middle = text.char_indices().nth(self.limit.div_ceil(2)).map_or(text.len(), |(at, _)| at);
-        let (head, tail) = text.split_at(middle);
-        join(self.limit, head, tail, (0, 0))
+        let middle = widths(&self.head).take(self.limit.div_ceil(2)).sum();
+        join(self.limit, self.head.split_at(middle), (0, 0))
     }
 }
 
 /// Cuts both ends to half of the limit, and says between them what is missing.
-fn join(limit: usize, head: &str, tail: &str, (mut bytes, mut characters): (u64, u64)) -> Shown {
+fn join(limit: usize, (head, tail): (&[u8], &[u8]), (mut bytes, mut characters): (u64, u64)) -> Shown {
     let (first, last) = (limit.div_ceil(2), limit / 2);
-    let head_end = head.char_indices().nth(first).map_or(head.len(), |(at, _)| at);
-    let surplus = tail.chars().count().saturating_sub(last);
-    let tail_start = tail.char_indices().nth(surplus).map_or(tail.len(), |(at, _)| at);
-    bytes += (head.len() - head_end + tail_start) as u64;
-    characters += (head[head_end..].chars().count() + surplus) as u64;
-    let text = format!("{}\n... truncated {characters} characters ...\n{}", &head[..head_end], &tail[tail_start..]);
-    Shown { text, truncated: bytes }
+    let (head_end, tail_surplus) = (widths(head).take(first).sum(), widths(tail).count().saturating_sub(last));
+    let tail_start = widths(tail).take(tail_surplus).sum();
+    let (head, lost) = head.split_at(head_end);
+    bytes += (lost.len() + tail_start) as u64;
+    characters += (widths(lost).count() + tail_surplus) as u64;
+    let (head, tail) = (String::from_utf8_lossy(head), String::from_utf8_lossy(&tail[tail_start..]));
+    Shown { text: format!("{head}\n... truncated {characters} characters ...\n{tail}"), truncated: bytes }
+}
+
+/// How many bytes each character takes where it came from: what is shown as U+FFFD was one to three.
+fn widths(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let strange = Some(chunk.invalid().len()).filter(|length| *length > 0);
+        chunk.valid().chars().map(char::len_utf8).chain(strange)
+    })
 }
 
 fn characters(bytes: &[u8]) -> u64 {
@@ -152,6 +157,13 @@ mod tests {
             kept.push(chunk);
         }
         kept.show()
+    }
+
+    #[test]
+    fn what_is_cut_is_counted_in_the_bytes_that_came() {
+        let mut kept = Kept::new(100);
+        kept.push(&[0xff; 300]);
+        assert_eq!(kept.show().truncated, 200);
     }
 
     #[test]

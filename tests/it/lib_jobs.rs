@@ -170,6 +170,31 @@ async fn the_streams_of_a_command_in_the_background_are_told_apart_and_read_toge
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn characters_are_whole_however_little_of_a_job_is_read() {
+    let shell = Shell::up().await;
+    let ran = shell.run(json!({ "command": "printf 日本語; exec sleep 1000", "background": true })).await;
+    let job = ran["jobs"][0]["id"].as_str().unwrap().to_owned();
+    shell.prints(&job, "語").await;
+    for stopped in [false, true] {
+        if stopped {
+            shell.call("stop_job", json!({ "job": job })).await;
+        }
+        for limit in [1, 2, 4, 5, 100] {
+            let (mut read, mut offset) = (String::new(), 0);
+            while offset < 9 {
+                let part = shell.call("read_job", json!({ "job": job, "offset": offset, "limit": limit })).await;
+                read.push_str(part["output"].as_str().unwrap());
+                assert!(part["nextOffset"].as_u64() > Some(offset), "{part}");
+                offset = part["nextOffset"].as_u64().unwrap();
+            }
+            assert_eq!(read, "日本語", "{limit}, {stopped}");
+        }
+        let end = shell.call("read_job", json!({ "job": job, "limit": 4 })).await;
+        assert_eq!((&end["output"], &end["offset"]), (&json!("語"), &json!(6)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_talked_to() {
     let shell = Shell::up().await;
     let job = shell
