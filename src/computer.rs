@@ -7,6 +7,7 @@ pub(crate) mod dispatch;
 mod event;
 mod health;
 mod plan;
+mod problems;
 mod provide;
 pub(crate) mod relay;
 mod reload;

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::{
     Computer,
     board::Board,
+    problems,
     words::{NOT_STARTED, reason, state_name},
 };
 use crate::{
@@ -283,7 +284,7 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
         // It comes first: what else is odd may be the reason.
         problems.splice(0..0, nothing);
     }
-    health.problems = readable(problems);
+    health.problems = problems::readable(problems);
     health
 }
 
@@ -315,24 +316,6 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>, problems: &mut Vec<Stri
         health.command = about.command;
         problems.splice(0..0, about.problems);
     }
-}
-
-/// So many problems, and so much of each, as somebody may read.
-fn readable(mut problems: Vec<String>) -> Vec<String> {
-    const MOST: usize = 50;
-    const LONGEST: usize = 1000;
-    let more = problems.len().saturating_sub(MOST);
-    problems.truncate(MOST);
-    for problem in &mut problems {
-        if let Some((end, _)) = problem.char_indices().nth(LONGEST) {
-            problem.truncate(end);
-            problem.push('…');
-        }
-    }
-    if more > 0 {
-        problems.push(format!("and {more} more"));
-    }
-    problems
 }
 
 fn millis(duration: Duration) -> u64 {
