@@ -12,10 +12,13 @@ pub(crate) struct Pattern {
     pub(crate) source: String,
     /// The words that occur in it.
     words: Vec<String>,
+    /// A word in it begins with one of several characters.
+    varies: bool,
 }
 
 impl Pattern {
-    /// Compiles a pattern, and holds it to its examples.
+    /// Compiles a pattern, and holds it to its examples. One that is not anchored keeps something out, and is to find it
+    /// across lines too.
     pub(crate) fn new(config: &PatternConfig, anchored: bool) -> Result<Self, String> {
         let PatternConfig { source, pattern, ignore_case, dot_all, extended, matches, not_matches } = config;
         if let Some(flag) = multi_line(pattern) {
@@ -23,11 +26,11 @@ impl Pattern {
         }
         let regex = RegexBuilder::new(pattern)
             .case_insensitive(*ignore_case)
-            .dot_matches_new_line(*dot_all)
+            .dot_matches_new_line(*dot_all || !anchored)
             .ignore_whitespace(*extended)
             .build()
             .map_err(|error| format!("`{source}`: {}", reason(&error)))?;
-        let compiled = Self { regex, source: source.clone(), words: words(pattern) };
+        let compiled = Self { regex, source: source.clone(), words: words(pattern), varies: varies(pattern) };
         let found = |text: &str| {
             if anchored { compiled.begins(text) || compiled.begins(&format!("{text} ")) } else { compiled.occurs(text) }
         };
@@ -42,7 +45,12 @@ impl Pattern {
 
     /// Whether it matches from the first character on. The leftmost match is there if any is.
     pub(crate) fn begins(&self, text: &str) -> bool {
-        self.regex.find(text).is_some_and(|found| found.start() == 0)
+        self.reach(text).is_some()
+    }
+
+    /// Where a match from the first character on ends.
+    pub(crate) fn reach(&self, text: &str) -> Option<usize> {
+        self.regex.find(text).filter(|found| found.start() == 0).map(|found| found.end())
     }
 
     pub(crate) fn occurs(&self, text: &str) -> bool {
@@ -52,6 +60,13 @@ impl Pattern {
     /// Whether this word stands in the pattern itself.
     pub(crate) fn names(&self, word: &str) -> bool {
         self.words.iter().any(|known| known.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether what begins like this may become a word that stands in the pattern itself, or begin with one.
+    pub(crate) fn may_be_named(&self, beginning: &str) -> bool {
+        let begins =
+            |text: &str, start: &str| text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+        self.varies || self.words.iter().any(|word| begins(word, beginning) || begins(beginning, word))
     }
 
     /// Whether it matches the empty text, and so everything.
@@ -103,4 +118,13 @@ fn words(pattern: &str) -> Vec<String> {
     let splits = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '+'));
     let trimmed = plain.split(splits).flat_map(|word| [word, word.trim_matches(['-', '.', '+', '_'])]);
     trimmed.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Whether a class of characters stands in a pattern where a word begins: which words it means is not in its text.
+fn varies(pattern: &str) -> bool {
+    const BEFORE: [&str; 9] = [" ", " +", " *", "\\s", "\\s+", "\\s*", "(", "|", "(?:"];
+    let classes = ["[", "\\w", "\\d"].into_iter().flat_map(|class| pattern.match_indices(class));
+    classes
+        .filter(|(at, _)| !pattern[*at..].starts_with("[^"))
+        .any(|(at, _)| BEFORE.iter().any(|before| pattern[..at].ends_with(before)))
 }

@@ -2,6 +2,7 @@
 //!
 //! This is a guard rail for an honest but misled agent, not a sandbox: a program that is allowed can do what it likes.
 
+mod assignments;
 mod builtins;
 mod compound;
 mod cond;
@@ -9,6 +10,7 @@ mod conditions;
 mod dollar;
 mod expand;
 mod filters;
+mod input;
 mod interpreters;
 mod judge;
 mod lex;
@@ -19,6 +21,7 @@ mod place;
 mod program;
 mod redirect;
 mod render;
+mod sum;
 mod tree;
 mod values;
 mod walk;
@@ -184,12 +187,14 @@ impl Policy {
             let (culprit, rule) = (Some(culprit.clone()), Some(rule.clone()));
             return Verdict { allowed: false, rule, culprit, commands, rendered: None };
         }
+        let list = list.into_one();
         let rendered = render::render(&list);
         // What runs is what was judged: a text that would not be read as this tree again does not run.
         match parse::parse(&rendered, self.dialect, Budget::default()) {
             Ok((again, _)) if again == list => {
                 Verdict { allowed: true, rule: None, culprit: None, commands, rendered: Some(rendered) }
             }
+            Err(Trouble::Limit(which)) => Verdict { commands, ..refused(Rule::Limit(which)) },
             _ => Verdict { commands, ..refused(Rule::Unsupported("text that cannot be written anew", 0)) },
         }
     }
@@ -200,7 +205,7 @@ impl Policy {
     }
 }
 
-/// A command line that was understood.
+/// A command line that was understood, as the one command that it runs as.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     list: tree::List,
@@ -215,7 +220,9 @@ impl Reading {
         if command.len() > MAX_TEXT {
             return Err(Rule::Limit("text"));
         }
-        parse::parse(command, Dialect::Bash, Budget::default()).map(|(list, _)| Self { list }).map_err(Rule::from)
+        parse::parse(command, Dialect::Bash, Budget::default())
+            .map(|(list, _)| Self { list: list.into_one() })
+            .map_err(Rule::from)
     }
 
     /// The same in other words, as it would be handed to a shell.

@@ -213,6 +213,19 @@ fn what_runs_is_what_was_judged() {
     assert_eq!(run("echo $BASH_ENV${ENV}; false")["exitCode"], 1);
 }
 
+/// An error that abandons a command, with what was to be defined in it, leaves nothing that could still run.
+#[test]
+fn what_runs_is_one_command_that_is_abandoned_as_a_whole() {
+    let scratch = guarded(&json!({ "allowedPatterns": ["^readonly\\s"] }));
+    let run = |command: &str| scratch.call("sh__run_command", &json!({ "command": command }))["stdout"].clone();
+    assert_eq!(run("readonly q\necho before; { q=1; f() { :; }; }\necho after # `f`"), "before\n");
+    assert_eq!(
+        run("bash -c 'readonly q; { q=1; f() { :; }; }; echo in'; echo $(readonly q; q=1; echo in); echo out"),
+        "\nout\n"
+    );
+    assert_eq!(run("echo $(cat <<E\na\nE\n); cat <<-'E' # x\n\tb\n\tE\nwait; echo c &"), "a\nb\nc\n");
+}
+
 #[test]
 fn a_refusal_says_what_was_refused_and_nothing_runs() {
     let scratch = guarded(&json!({ "allowedPatterns": ["^ls\\s", "^touch\\s"] }));
@@ -250,6 +263,30 @@ fn a_config_check_prints_the_patterns_and_warns_of_what_they_let_in() {
     }
     let alone = guarded(&json!({ "blockedPatterns": ["rm"] })).run(["check"]).ok();
     assert!(alone.stderr.contains("`blockedPatterns` alone"), "{}", alone.stderr);
+}
+
+#[test]
+fn a_config_check_warns_of_programs_that_run_others_and_of_variables_that_change_what_runs() {
+    for (pattern, warning) in [
+        ("^parallel", "allows `parallel`"),
+        ("^script", "allows `script`"),
+        ("^strace", "allows `strace`"),
+        ("^su\\s", "allows `su`"),
+        ("^watch", "allows `watch`"),
+        ("^timeout", "allows `timeout`"),
+        ("^ls|parallel", "allows `parallel`"),
+        ("^PATH=", "lets `PATH` be set"),
+        ("^(FOO|LD_PRELOAD)=", "lets `LD_PRELOAD` be set"),
+        ("^GIT_EDITOR=true\\b", "lets `GIT_EDITOR` be set"),
+        ("^BASH_ENV=\\S+ npm test$", "lets `BASH_ENV` be set"),
+        ("^LD_LIBRARY_PATH=\\./lib okcmd$", "lets `LD_LIBRARY_PATH` be set"),
+        ("^\\w+=", "lets `PATH` be set"),
+    ] {
+        let run = guarded(&json!({ "allowedPatterns": [pattern] })).run(["check"]).ok();
+        assert!(run.stderr.contains(&format!("`{pattern}` {warning}")), "{pattern}: {}", run.stderr);
+    }
+    let run = guarded(&json!({ "allowedPatterns": ["^ls\\s", "^FOO=", "^wc -l"] })).run(["check"]).ok();
+    assert!(!run.stderr.contains("allows `") && !run.stderr.contains("be set"), "{}", run.stderr);
 }
 
 #[test]

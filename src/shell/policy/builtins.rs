@@ -1,6 +1,6 @@
 //! The builtins of the shell, each of which was looked at.
 
-use super::{Rule, conditions, options::Options, values::Arg};
+use super::{Rule, conditions, lex::Dialect, options::Options, values::Arg};
 
 /// What is thought of a builtin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +92,7 @@ type Settable<'s> = &'s dyn Fn(&str, &str) -> Result<(), Rule>;
 
 /// Looks at a builtin with what it is given. `cd` is looked at where directories are known, and what runs others where
 /// that is opened.
-pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<Standing, Rule> {
-    let refuse = |what: &'static str| Err(Rule::unsupported(what, at));
+pub(super) fn judge(args: &[Arg], (at, dialect): (usize, Dialect), settable: Settable<'_>) -> Result<Standing, Rule> {
     let fixed = args.iter().all(|arg| arg.fixed);
     let name = args[0].text.as_str();
     match name {
@@ -101,7 +100,9 @@ pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<S
         "exit" | "return" | "break" | "continue" if args.len() <= 2 && !args.iter().any(|arg| arg.loose) => {
             Ok(Standing::Free)
         }
-        "[" | "test" => conditions::judge_words(args, at).map(|()| Standing::Free),
+        // To bash it is a number or an error, and several are too many.
+        "exit" | "return" if args.len() <= 2 && dialect == Dialect::Bash => Ok(Standing::Free),
+        "[" | "test" => conditions::judge_words(args, (at, dialect)).map(|()| Standing::Free),
         "printf" => printf(args, at).map(|()| Standing::Free),
         "wait" if !args[1..].iter().any(|arg| arg.leads) && !has_flag(args, 'p') => Ok(Standing::Free),
         "set" if fixed && is_plain_set(&args[1..]) => Ok(Standing::Free),
@@ -115,7 +116,35 @@ pub(super) fn judge(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<S
         }
         "type" if !args[1..].iter().any(|arg| arg.loose) => Ok(Standing::Reviewed),
         "jobs" if fixed && !has_flag(args, 'x') => Ok(Standing::Reviewed),
-        _ => refuse("builtin"),
+        name => Err(Rule::unsupported(objection(name), at)),
+    }
+}
+
+/// What was found wrong with a builtin.
+fn objection(name: &str) -> &'static str {
+    match name {
+        "exit" | "return" => "builtin: exit or return with more than one number",
+        "break" | "continue" => "builtin: break or continue with what is not known",
+        "wait" => "builtin: wait with -p, or with what may be an option",
+        "set" => "builtin: set with more than -e, -u and -o pipefail",
+        "getopts" => "builtin: getopts with what is not known",
+        "type" => "builtin: type with what is not known",
+        "jobs" => "builtin: jobs with -x, or with what is not known",
+        "." | "source" => "builtin: source runs a file as part of the command",
+        "eval" => "builtin: eval of nothing",
+        "let" => "builtin: let evaluates its arguments",
+        "declare" | "typeset" => "builtin: declare sets what changes how values are read",
+        "alias" | "unalias" => "builtin: alias changes what a name runs",
+        "mapfile" | "readarray" => "builtin: mapfile may run a command for each line",
+        "shopt" => "builtin: shopt changes how a text is read",
+        "enable" => "builtin: enable changes what a name runs",
+        "hash" => "builtin: hash changes what a name runs",
+        "bind" => "builtin: bind may run a command for a key",
+        "complete" | "compgen" | "compopt" => "builtin: compgen and its like may run a command",
+        "history" | "fc" => "builtin: history and fc run and write what was typed before",
+        "pushd" | "popd" => "builtin: pushd or popd changes the directory",
+        "builtin" => "builtin: builtin runs another",
+        _ => "builtin: not one of those that were looked at",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     Rule,
+    lex::Dialect,
     tree::{Part, Test, Word},
     values::{Arg, is_number},
 };
@@ -63,7 +64,7 @@ const BINARY: [&str; 7] = ["=", "==", "!=", "-nt", "-ot", "-ef", "<"];
 
 /// `[` and `test`: which words are operators depends on how many words there are, so that no unknown one may become
 /// several, and each operator must be known.
-pub(super) fn judge_words(args: &[Arg], at: usize) -> Result<(), Rule> {
+pub(super) fn judge_words(args: &[Arg], (at, dialect): (usize, Dialect)) -> Result<(), Rule> {
     let refuse = |what| Err(Rule::unsupported(what, at));
     let mut operands = &args[1..];
     if args[0].text == "[" {
@@ -96,6 +97,10 @@ pub(super) fn judge_words(args: &[Arg], at: usize) -> Result<(), Rule> {
                 |arg: &Arg| is_integer(&arg.text) || matches!(arg.text.as_str(), "$?" | "$#" | "${#}" | "${?}");
             let number = |arg: &Arg| arg.fixed && (number(arg) || arg.text.starts_with("${#"));
             if COMPARES.contains(&name.as_str()) {
+                // Other shells evaluate what they compare here; to bash it is a number or an error.
+                if dialect == Dialect::Bash {
+                    return Ok(());
+                }
                 return if number(left) && number(right) { Ok(()) } else { refuse("arithmetic comparison") };
             }
             if BINARY.contains(&name.as_str()) { Ok(()) } else { refuse("operator of a test") }

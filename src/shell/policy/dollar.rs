@@ -2,7 +2,8 @@
 
 use super::{
     expand::Role,
-    lex::{Parsed, Parser},
+    lex::{Parsed, Parser, is_name},
+    sum,
     tree::{Form, Param, Part, Word},
     word::{Piece, Within},
 };
@@ -44,15 +45,14 @@ impl Parser<'_> {
         }
     }
 
-    /// `$((…))`: nothing but numbers, since a name in it would be evaluated.
+    /// `$((…))`: nothing but numbers, since a name in it would be evaluated, and nothing that fails.
     fn sum(&mut self, quoted: bool) -> Parsed<Part> {
         let from = self.at - 1;
         self.expect("((", "arithmetic")?;
         let rest = self.rest();
         let Some(length) = rest.find("))") else { return self.no_at("arithmetic", from) };
         let text = &rest[..length];
-        let plain = |byte: u8| byte.is_ascii_digit() || b" +-*/%<>&|^~!?:,".contains(&byte);
-        if text.trim().is_empty() || !text.bytes().all(plain) {
+        if sum::value(text).is_none() {
             return self.no_at("arithmetic", from);
         }
         self.at += length + 2;
@@ -77,6 +77,10 @@ impl Parser<'_> {
         let form = self.form(quoted, from)?;
         self.budget.leave();
         self.expect("}", "expansion")?;
+        // An argument cannot be set.
+        if matches!(form, Form::Default(":=" | "=", _)) && !is_name(&name) {
+            return self.no_at("expansion", from);
+        }
         Ok(Param { name, form, quoted })
     }
 
@@ -118,12 +122,11 @@ impl Parser<'_> {
         }
         if self.take(":") {
             let text = self.take_while(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b':'));
-            let is_number = |part: &str| {
-                let part = part.trim();
-                !part.is_empty() && part.strip_prefix('-').unwrap_or(part).bytes().all(|byte| byte.is_ascii_digit())
-            };
+            // It is arithmetic, which may fail, and so may a length from the end.
+            let is_number = |part: &str| part.len() < 10 && sum::value(part).is_some();
             let parts: Vec<&str> = text.split(':').collect();
-            if parts.len() <= 2 && parts.iter().all(|part| is_number(part)) {
+            let ends_before_it = parts.get(1).is_some_and(|length| length.contains('-'));
+            if parts.len() <= 2 && parts.iter().all(|part| is_number(part)) && !ends_before_it {
                 return Ok(Form::Slice(text));
             }
         }

@@ -16,12 +16,16 @@ use super::{
 pub(super) struct Judge<'p> {
     pub(super) policy: &'p Policy,
     pub(super) place: &'p Place,
+    /// For whom the text is that is judged.
+    pub(super) dialect: Dialect,
     pub(super) budget: Budget,
     pub(super) commands: Vec<Judged>,
     pub(super) problems: Vec<(String, Rule)>,
     pub(super) scope: Scope,
     /// What functions and traps may set at any time.
     pub(super) unsteady: BTreeSet<String>,
+    /// Somewhere the input of all that follows becomes another: no pipe is sure to be what is read.
+    pub(super) reopened: bool,
     /// How much was judged, in bytes, each argument costing some beside its own.
     spent: usize,
 }
@@ -71,7 +75,18 @@ impl<'p> Judge<'p> {
             adrift: false,
         };
         let (commands, problems, unsteady) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { policy, place, budget, commands, problems, scope, unsteady, spent: 0 }
+        Self {
+            policy,
+            place,
+            dialect: policy.dialect,
+            budget,
+            commands,
+            problems,
+            scope,
+            unsteady,
+            reopened: false,
+            spent: 0,
+        }
     }
 
     /// Counts what is about to be judged; no more than that when it is too much.
@@ -84,6 +99,7 @@ impl<'p> Judge<'p> {
     pub(super) fn unsettle(&mut self, list: &List) {
         let mut sets = BTreeSet::new();
         values::assigned(list, &mut sets);
+        self.reopened |= sets.contains(values::REOPENED);
         if sets.contains(values::UNSTEADY) {
             self.unsteady.append(&mut sets);
         }
@@ -111,11 +127,13 @@ impl<'p> Judge<'p> {
         }
         self.spent += text.len() * COST_OF_READING;
         self.spend(&[])?;
-        let Script { at, entangled } = how;
+        let Script { at, entangled, fed } = how;
         let place = |rule: Rule| match rule {
             Rule::Unsupported(what, _) => Rule::Unsupported(what, at),
             other => other,
         };
+        // What runs among the commands around it is read by the shell that reads those.
+        let dialect = if entangled { self.dialect } else { dialect };
         let mut budget = self.budget;
         budget.enter()?;
         let (mut list, mut budget) = parse::parse(text, dialect, budget).map_err(|trouble| place(trouble.into()))?;
@@ -130,9 +148,11 @@ impl<'p> Judge<'p> {
         let before = self.problems.len();
         let depth = self.budget.depth;
         self.budget.depth = depth + 1;
+        let outer = std::mem::replace(&mut self.dialect, dialect);
         self.aside(|judge| {
             judge.scope.variables.clear();
             judge.scope.adrift |= entangled;
+            judge.scope.fed = fed;
             if !entangled {
                 judge.scope.functions.clear();
             }
@@ -143,9 +163,10 @@ impl<'p> Judge<'p> {
             }
         });
         self.budget.depth = depth;
+        self.dialect = outer;
         match self.problems.get(before) {
             Some((_, rule)) => Err(place(rule.clone())),
-            None => Ok(render::render(&list)),
+            None => Ok(render::render(&list.into_one())),
         }
     }
 
@@ -187,4 +208,6 @@ pub(super) fn shortened(culprit: &str) -> String {
 pub(super) struct Script {
     pub(super) at: usize,
     pub(super) entangled: bool,
+    /// Its input comes through a pipe, or stands in the text.
+    pub(super) fed: bool,
 }

@@ -46,3 +46,43 @@ pub(super) fn is_harmless(name: &str) -> bool {
     }
     HARMLESS.contains(&name) || name.starts_with("LC_")
 }
+
+/// Some of the others, which change what runs: it is enough to name one of each kind.
+pub(super) const CHANGES_WHAT_RUNS: [&str; 26] = [
+    "PATH",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "LD_AUDIT",
+    "DYLD_INSERT_LIBRARIES",
+    "GIT_EDITOR",
+    "GIT_SSH_COMMAND",
+    "GIT_PAGER",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_DIR",
+    "BASH_ENV",
+    "ENV",
+    "IFS",
+    "PS4",
+    "SHELL",
+    "HOME",
+    "PAGER",
+    "EDITOR",
+    "VISUAL",
+    "NODE_OPTIONS",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "RUSTC_WRAPPER",
+];
+
+pub(super) fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Whether a variable is known to change what runs.
+pub(super) fn changes_what_runs(name: &str) -> bool {
+    let starts = ["LD_", "DYLD_", "GIT_", "BASH_", "PYTHON", "PERL5", "npm_config_"];
+    CHANGES_WHAT_RUNS.contains(&name) || starts.iter().any(|start| name.starts_with(start))
+}

@@ -3,17 +3,21 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    Judged, Policy, Rule, builtins,
+    Judged, Policy, Rule,
+    assignments::guesses,
+    builtins,
     builtins::Standing,
-    filters, interpreters,
+    filters,
+    input::{self, Input},
+    interpreters,
     judge::{Judge, MAX_DIRECTORIES, Script},
     lex::Dialect,
     place,
-    tree::{Assignment, Simple, Spot, Word},
+    tree::{Redirect, Simple, Spot, Word},
     values::{self, Arg},
-    walk::feeds,
     wrappers::{self, Filled, Opened, Runs},
 };
+use crate::config::Pattern;
 
 /// No system takes a longer path.
 const MAX_PATH: usize = 4096;
@@ -21,7 +25,7 @@ const MAX_PATH: usize = 4096;
 /// What a simple command is judged with.
 struct Frame {
     spot: Spot,
-    /// Its assignments, before its words.
+    /// Its assignments, before its words. None of them stands before what a wrapper runs.
     prefix: String,
     fed: bool,
     /// Words that hold a script, from one to another, and that script in other words.
@@ -51,7 +55,7 @@ impl Policy {
     }
 }
 
-fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let mut joined = String::new();
     for text in texts {
         if !joined.is_empty() {
@@ -64,7 +68,7 @@ fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 
 impl Judge<'_> {
     pub(super) fn simple(&mut self, simple: &mut Simple) {
-        let Simple { assignments, words, redirects, spot } = simple;
+        let Simple { words, spot, .. } = &mut *simple;
         if let Some(pattern) = self.policy.blocks(&spot.source) {
             self.problem(&spot.source, Rule::Blocked(pattern));
         }
@@ -74,20 +78,28 @@ impl Judge<'_> {
         for word in words.iter_mut() {
             self.word(word, spot);
         }
-        let lasting = words.is_empty();
-        let mut prefix = String::new();
-        for assignment in assignments.iter_mut() {
-            let text = self.assignment(assignment, lasting, spot);
-            prefix.push_str(&text);
-            prefix.push(' ');
+        let lasting = simple.words.is_empty();
+        if lasting {
+            // Some shells open files before they assign, and assign nothing where that fails.
+            let mut sets = BTreeSet::new();
+            values::by_redirects(&simple.redirects, &mut sets);
+            self.scope.variables.forget(&sets);
         }
+        let before = (lasting && !simple.redirects.is_empty()).then(|| self.scope.variables.clone());
+        let prefix = self.assignments(simple);
+        if let Some(before) = before {
+            self.scope.variables.join(&before);
+        }
+        let Simple { assignments, words, redirects, spot } = simple;
         self.redirects(redirects, spot);
-        if words.is_empty() {
-            return;
+        if lasting {
+            if assignments.is_empty() {
+                self.printed(redirects, spot);
+            }
+            return prefix.held.into_iter().for_each(|(_, rule)| self.problem(&spot.source, rule));
         }
-        let fed = feeds(redirects)
-            || (self.scope.fed && !redirects.iter().any(|r| r.fd.is_none_or(|fd| fd == 0) && reads(r)));
-        let mut frame = Frame { spot: spot.clone(), prefix, fed, rewrites: Vec::new() };
+        let fed = Input::of(redirects).is_fed(self.scope.fed) && !self.reopened;
+        let mut frame = Frame { spot: spot.clone(), prefix: prefix.text.clone(), fed, rewrites: Vec::new() };
         let first = &words[0];
         if first.text().is_none() {
             let rule = Rule::unsupported("name of a command", spot.at);
@@ -100,7 +112,8 @@ impl Judge<'_> {
         for args in self.scope.variables.variants(words) {
             self.scope.directories.clone_from(&start);
             self.scope.on_failure = None;
-            if let Err(rule) = self.run(&args, &mut frame, Way::Shell) {
+            let found = [self.held_back(&prefix, &args), self.run(&args, &mut frame, Way::Shell).err()];
+            for rule in found.into_iter().flatten() {
                 self.problem(&spot.source, rule);
             }
             failed.extend(self.scope.on_failure.take().unwrap_or_else(|| self.scope.directories.clone()));
@@ -112,35 +125,14 @@ impl Judge<'_> {
         self.forget_what_is_set(simple);
     }
 
-    fn forget_what_is_set(&mut self, simple: &Simple) {
-        let mut sets = BTreeSet::new();
-        values::by_simple(simple, &mut sets);
-        self.scope.variables.forget(&sets);
-    }
-
-    /// Gives it as it is written, quotes taken off.
-    fn assignment(&mut self, assignment: &mut Assignment, lasting: bool, spot: &Spot) -> String {
-        let Assignment { name, append, value } = assignment;
-        self.word(value, spot);
-        let values = self.scope.variables.values(value);
-        let args = self.scope.variables.variants(std::slice::from_ref(value)).into_iter().next().unwrap_or_default();
-        if let Err(rule) = self.spend(&args) {
-            self.problem(&spot.source, rule);
+    /// What is nothing but redirections is judged as the command that would print what they open.
+    fn printed(&mut self, redirects: &[Redirect], spot: &Spot) {
+        for args in input::printed(redirects, &self.scope.variables) {
+            let mut frame = Frame { spot: spot.clone(), prefix: String::new(), fed: false, rewrites: Vec::new() };
+            if let Err(rule) = self.run(&args, &mut frame, Way::Plainly) {
+                self.problem(&spot.source, rule);
+            }
         }
-        let shown = joined(args.iter().map(|arg| arg.text.as_str()));
-        let text = format!("{name}={shown}");
-        if let Some(pattern) = self.policy.blocks(&text) {
-            self.problem(&spot.source, Rule::Blocked(pattern));
-        }
-        self.sets(name, &text, spot);
-        if lasting
-            && !*append
-            && !self.unsteady.contains(name.as_str())
-            && let Some(values) = values
-        {
-            self.scope.variables.set(name, values);
-        }
-        text
     }
 
     /// Judges a command with its arguments, and whatever it runs.
@@ -181,7 +173,7 @@ impl Judge<'_> {
             return self.opened(Opened { guarded: opened.guarded || !trusted, ..opened }, args, frame);
         }
         if builtins::is_builtin(name) && (way != Way::Program || builtins::is_program(name)) {
-            let standing = builtins::judge(args, at, &|name, text| self.settable(name, text))?;
+            let standing = builtins::judge(args, (at, self.dialect), &|name, text| self.settable(name, text))?;
             let free = standing == Standing::Free && self.policy.builtins;
             if !free && !self.permitted(args, frame) {
                 return Err(Rule::NotAllowed);
@@ -203,8 +195,11 @@ impl Judge<'_> {
         let named = || if base == args[0].text { None } else { self.policy.blocks(&short()) };
         let known = self.policy.blocks(&full).or_else(named);
         let unknown = || {
-            let blocked = self.policy.blocked.iter().find(|pattern| pattern.names(base))?;
-            args.iter().any(|arg| !arg.fixed).then(|| blocked.source.clone())
+            let open = |pattern: &Pattern, arg: &Arg| {
+                !arg.fixed || arg.glob && (arg.sure == 0 || pattern.may_be_named(arg.beginning()))
+            };
+            let mut named = self.policy.blocked.iter().filter(|pattern| pattern.names(base));
+            named.find(|pattern| args.iter().any(|arg| open(pattern, arg))).map(|pattern| pattern.source.clone())
         };
         known.or_else(unknown).map_or(Ok(()), |pattern| Err(Rule::Blocked(pattern)))
     }
@@ -224,13 +219,8 @@ impl Judge<'_> {
 
     /// Whether a pattern allows it, whatever stands for what is not known.
     fn permitted(&self, args: &[Arg], frame: &Frame) -> bool {
-        let passes = |text: &str| {
-            self.policy.permits(text)
-                || (!frame.prefix.is_empty() && self.policy.permits(&format!("{}{text}", frame.prefix)))
-        };
-        let unknown = args.iter().any(|arg| arg.leads || arg.loose);
-        passes(&joined(args.iter().map(|arg| &*arg.text)))
-            && (!unknown || passes(&joined(args.iter().map(|arg| &*arg.probe))))
+        guesses(args).iter().all(|text| self.policy.permits(text))
+            || self.reach(&frame.prefix, args) >= frame.prefix.len() + args[0].text.len()
     }
 
     fn opened(&mut self, opened: Opened, args: &[Arg], frame: &mut Frame) -> Result<(), Rule> {
@@ -243,10 +233,13 @@ impl Judge<'_> {
         if (guarded || silent) && !self.permitted(args, frame) {
             return Err(Rule::NotAllowed);
         }
-        let how = Script { at: frame.spot.at, entangled };
+        // What runs later reads whatever is the input then.
+        let how = Script { at: frame.spot.at, entangled, fed: frame.fed && !entangled };
         // A wrapper in a wrapper is as deep as any other construct in another.
         self.budget.enter()?;
+        let prefix = std::mem::take(&mut frame.prefix);
         let found = self.runs(runs, args, (frame, how));
+        frame.prefix = prefix;
         self.budget.leave();
         found
     }
@@ -311,11 +304,6 @@ impl Judge<'_> {
         self.scope.on_failure = Some(std::mem::replace(&mut self.scope.directories, targets));
         Ok(())
     }
-}
-
-fn reads(redirect: &super::tree::Redirect) -> bool {
-    use super::tree::Direction;
-    matches!(redirect.kind, Direction::File("<" | "<>", _) | Direction::Copy("<&", _))
 }
 
 /// Arguments with what a program puts into them.

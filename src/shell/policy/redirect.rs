@@ -4,7 +4,7 @@ use std::{cell::OnceCell, rc::Rc};
 
 use super::{
     expand::Role,
-    lex::{Awaited, Parsed, Parser},
+    lex::{Awaited, Dialect, Parsed, Parser},
     tree::{Direction, Part, Redirect, Word},
     word::Piece,
 };
@@ -30,7 +30,9 @@ impl Parser<'_> {
         let fd = if digits.is_empty() {
             None
         } else {
-            match digits.parse().ok().filter(|fd| *fd < 256) {
+            // Shells that read no more than one digit take it for an argument.
+            let limit = if self.dialect == Dialect::Posix { 10 } else { 256 };
+            match digits.parse().ok().filter(|fd| *fd < limit) {
                 Some(fd) => Some(fd),
                 None => return self.no("descriptor"),
             }
@@ -66,6 +68,9 @@ impl Parser<'_> {
             "<&" | ">&" => {
                 let word = self.word(pieces, Role::Target, at)?;
                 let Some(text) = word.text() else { return self.no_at("redirection", at) };
+                if self.dialect == Dialect::Posix && text.len() > 1 {
+                    return self.no_at("descriptor", at);
+                }
                 if text == "-" || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())) {
                     return Ok(Direction::Copy(sign, text.to_owned()));
                 }

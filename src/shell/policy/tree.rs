@@ -180,6 +180,19 @@ impl PartialEq for Spot {
     }
 }
 
+impl List {
+    /// The same as one command. A shell goes on with the next command of a text when an error makes it abandon one, and
+    /// what was set and defined in that one then is not: it abandons all of it, or nothing.
+    pub(super) fn into_one(self) -> Self {
+        if self.0.len() < 2 {
+            return self;
+        }
+        let group = Command::Compound { kind: Compound::Group(self), redirects: Vec::new(), spot: Spot::default() };
+        let first = Pipeline { timed: Timed::No, negated: false, commands: vec![group] };
+        Self(vec![Item { first, rest: Vec::new(), background: false }])
+    }
+}
+
 impl Word {
     pub(super) fn literal(text: impl Into<String>) -> Self {
         Self { parts: vec![Part::Literal(text.into())] }

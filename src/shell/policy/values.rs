@@ -40,6 +40,8 @@ pub(super) struct Arg {
     pub(super) loose: bool,
     /// It is replaced by the names of files that fit, where there are any.
     pub(super) glob: bool,
+    /// How much of the text is sure to be there, whatever the rest becomes.
+    pub(super) sure: usize,
     /// Which word it comes from, when that is nothing but text.
     pub(super) word: Option<usize>,
 }
@@ -201,7 +203,7 @@ fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {
             | Part::Sum { quoted: is_quoted, .. } => {
                 let leads = arg.text.is_empty();
                 let source = source(part, *is_quoted);
-                arg.unknown(&source, leads, !is_quoted);
+                arg.unknown(&source, leads, !is_quoted || is_list(part));
             }
             Part::Process { .. } => arg.unknown(&render::part(part), false, false),
         }
@@ -214,6 +216,12 @@ fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {
         done.push(arg);
     }
     done
+}
+
+/// Whether it becomes several arguments in quotes too: `"$@"`, and `"${x:-$@}"`.
+fn is_list(part: &Part) -> bool {
+    matches!(part, Part::Param(Param { name, .. }) if name == "@")
+        || part.operands().into_iter().flat_map(|word| &word.parts).any(is_list)
 }
 
 /// A part as it is written, without its quotes.
@@ -231,7 +239,15 @@ impl Arg {
         self.loose || self.glob
     }
 
+    /// The text that it begins with for certain.
+    pub(super) fn beginning(&self) -> &str {
+        &self.text[..self.sure]
+    }
+
     fn known(&mut self, text: &str) {
+        if self.sure == self.text.len() && !self.glob {
+            self.sure += text.len();
+        }
         self.text.push_str(text);
         self.probe.push_str(text);
     }
@@ -252,6 +268,9 @@ impl Arg {
 /// Stands among names of variables for what makes their values unsure: a function, which may be called wherever a loop
 /// comes back to, and `readonly`, after which assignments fail.
 pub(super) const UNSTEADY: &str = "()";
+
+/// Stands there for an `exec` that gives another input to all that follows.
+pub(super) const REOPENED: &str = "<";
 
 /// Commands that set the variables that they are given the names of.
 const SETTERS: [&str; 11] =
@@ -322,6 +341,9 @@ pub(super) fn by_simple(simple: &Simple, names: &mut BTreeSet<String>) {
             _ => None,
         })
     };
+    if super::input::reopens(simple) {
+        names.insert(REOPENED.to_owned());
+    }
     if texts().any(|text| text == "readonly") {
         names.insert(UNSTEADY.to_owned());
     }
@@ -330,7 +352,7 @@ pub(super) fn by_simple(simple: &Simple, names: &mut BTreeSet<String>) {
     }
 }
 
-fn by_redirects(redirects: &[Redirect], names: &mut BTreeSet<String>) {
+pub(super) fn by_redirects(redirects: &[Redirect], names: &mut BTreeSet<String>) {
     for redirect in redirects {
         match &redirect.kind {
             Direction::File(_, word) | Direction::Text(word) => by_word(word, names),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Judged, Rule, builtins, conditions,
+    input::Input,
     judge::{Judge, Scope},
     names,
     tree::{
@@ -80,11 +81,16 @@ impl Judge<'_> {
             Command::Simple(simple) => self.simple(simple),
             Command::Compound { kind, redirects, spot } => {
                 self.redirects(redirects, spot);
+                // Where a redirection fails, nothing of it runs.
+                let skipped = (!redirects.is_empty()).then(|| self.scope.clone());
                 let fed = self.scope.fed;
-                self.scope.fed |= feeds(redirects);
+                self.scope.fed = Input::of(redirects).is_fed(fed);
                 self.compound(kind, spot);
                 self.scope.fed = fed;
                 self.scope.on_failure = None;
+                if let Some(skipped) = skipped {
+                    self.scope.join(&skipped);
+                }
             }
             Command::Function { name, body, spot } => self.function(name, body, spot),
         }
@@ -270,7 +276,9 @@ impl Judge<'_> {
     }
 
     pub(super) fn settable(&self, name: &str, text: &str) -> Result<(), Rule> {
-        let by_pattern = self.policy.allowed.is_some() && self.policy.permits(text);
+        // A pattern for a command with what is set before it is none for a value with spaces.
+        let permits = |text: &str| self.policy.allowed.is_some() && self.policy.permits(text);
+        let by_pattern = permits(text) && permits(&text.replace(char::is_whitespace, "_"));
         if names::is_harmless(name) || by_pattern { Ok(()) } else { Err(Rule::Assignment(name.to_owned())) }
     }
 
@@ -293,11 +301,4 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// Whether a redirection gives a command a text to read.
-pub(super) fn feeds(redirects: &[Redirect]) -> bool {
-    let texts = |redirect: &Redirect| matches!(redirect.kind, Direction::Document(_) | Direction::Text(_));
-    let files = |redirect: &Redirect| matches!(redirect.kind, Direction::File("<" | "<>", _));
-    redirects.iter().any(texts) && !redirects.iter().any(files)
 }

@@ -208,6 +208,10 @@ fn find(args: &[Arg]) -> Found {
         if arg.loose {
             return Err(UNKNOWN);
         }
+        // The name of a file may be `-exec`, and what fits the pattern be read as a part of the expression.
+        if arg.glob && arg.beginning().chars().next().is_none_or(|first| "-()!,".contains(first)) {
+            return Err("pattern that find may take for an option");
+        }
         if arg.leads {
             let operand = TESTS.contains(&args[at - 1].text.as_str());
             let next = args.get(at + 1);

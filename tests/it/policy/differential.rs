@@ -134,7 +134,7 @@ fn what_shells_start_was_seen_and_what_is_rendered_starts_the_same() {
         return;
     }
     let scripts = std::env::var("POLICY_SCRIPTS").ok().and_then(|count| count.parse().ok()).unwrap_or(150);
-    let (stage, policy) = (Stage::new(), everything());
+    let (stage, policy, any_shell) = (Stage::new(), everything(), everything().for_any_shell());
     let place = Place::new(stage.path("work"));
     // A long one says no more than a short one here.
     let rows: Vec<Row> = table().1.into_iter().filter(|row| row.command.len() < 500).collect();
@@ -165,14 +165,22 @@ fn what_shells_start_was_seen_and_what_is_rendered_starts_the_same() {
         let original = stage.bash(&text);
         let unseen = original.iter().filter(|started| !was_seen(&verdict, started));
         differences.extend(unseen.map(|started| format!("{text:?}\n  bash started {started:?}, which nobody saw")));
-        if portable && !wild {
-            for started in stage.dash(&text).iter().filter(|started| !was_seen(&verdict, started)) {
+        // What bash alone reads so is refused where the shell may be another.
+        let by_any = any_shell.judge(&text, &place);
+        if let Some(rendered) = &by_any.rendered {
+            let mut by_dash = stage.dash(rendered);
+            if portable && !wild {
+                by_dash.extend(stage.dash(&text));
+            }
+            for started in by_dash.iter().filter(|started| !was_seen(&by_any, started)) {
                 differences.push(format!("{text:?}\n  dash started {started:?}, which nobody saw"));
             }
         }
         allowed += 1;
         let again = stage.bash(rendered);
-        if again != original {
+        // An error that abandons a line abandons all of what is rendered, which is one command.
+        let as_one = || stage.bash(&format!("{{\n{text}\n}}"));
+        if again != original && again != as_one() {
             differences
                 .push(format!("{text:?}\n  starts   {original:?}\n  rendered {rendered:?}\n  starts   {again:?}"));
         }

@@ -89,7 +89,15 @@ impl Writer<'_> {
             return self.simple(0);
         }
         let depth = depth - 1;
-        match self.dice.below(16) {
+        let kind = self.dice.below(16);
+        // A file that is not there, and others that are.
+        let redirects = ["", "", "", "", " </dev/null", " 2>/dev/null", " <nowhere", " 2>&7"];
+        let redirect = if kind <= 6 { self.dice.pick(&redirects) } else { "" };
+        self.construct(kind, depth) + redirect
+    }
+
+    fn construct(&mut self, kind: usize, depth: usize) -> String {
+        match kind {
             0 => format!("{{ {}}}", self.list(depth)),
             1 => format!("({})", self.list(depth)),
             2 => format!("if {}then {}fi", self.list(depth), self.list(depth)),
