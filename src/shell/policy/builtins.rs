@@ -104,7 +104,9 @@ pub(super) fn judge(args: &[Arg], (at, dialect): (usize, Dialect), settable: Set
         "exit" | "return" if args.len() <= 2 && dialect == Dialect::Bash => Ok(Standing::Free),
         "[" | "test" => conditions::judge_words(args, (at, dialect)).map(|()| Standing::Free),
         "printf" => printf(args, at).map(|()| Standing::Free),
-        "wait" if !args[1..].iter().any(|arg| arg.leads) && !has_flag(args, 'p') => Ok(Standing::Free),
+        "wait" if args[1..].iter().all(|arg| !arg.leads || is_latest_job(arg)) && !has_flag(args, 'p') => {
+            Ok(Standing::Free)
+        }
         "set" if fixed && is_plain_set(&args[1..]) => Ok(Standing::Free),
         "export" => declares(args, at, settable).map(|()| Standing::Free),
         "local" | "readonly" => declares(args, at, settable).map(|()| Standing::Reviewed),
@@ -149,6 +151,11 @@ fn objection(name: &str) -> &'static str {
 }
 
 /// Whether an option is given, alone or among others: `-rx` is `-r -x`.
+/// Whether it is the id of a job, or nothing, and so no option.
+fn is_latest_job(arg: &Arg) -> bool {
+    matches!(&*arg.text, "$!" | "${!}")
+}
+
 fn has_flag(args: &[Arg], flag: char) -> bool {
     args[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(flag))
 }

@@ -144,9 +144,9 @@ fn quote(part: Part) -> Part {
     }
 }
 
-/// Parameters whose values are numbers that no sign precedes.
+/// Parameters whose values are numbers that no sign precedes. `$!` is none: it is nothing before there is a job.
 pub(super) fn is_number(param: &Param) -> bool {
-    matches!(param.name.as_str(), "?" | "#" | "$" | "!") && param.form == Form::Plain || param.form == Form::Length
+    matches!(param.name.as_str(), "?" | "#" | "$") && param.form == Form::Plain || param.form == Form::Length
 }
 
 fn args(word: &Word, index: usize, way: &BTreeMap<&str, &str>) -> Vec<Arg> {

@@ -212,8 +212,13 @@ fn find(args: &[Arg]) -> Found {
         if arg.glob && arg.beginning().chars().next().is_none_or(|first| "-()!,".contains(first)) {
             return Err("pattern that find may take for an option");
         }
+        // What is not known in the middle of it may be nothing: `-ex"$x"ec`.
+        let may_be_part = !arg.fixed && arg.text.starts_with(['-', '(', ')', '!', ',']);
+        let operand = TESTS.contains(&args[at - 1].text.as_str()) && begins_a_test(args, at - 1);
+        if may_be_part && !operand {
+            return Err(UNKNOWN);
+        }
         if arg.leads {
-            let operand = TESTS.contains(&args[at - 1].text.as_str());
             let next = args.get(at + 1);
             let start =
                 next.is_none_or(|next| next.leads || next.text.starts_with('-') || matches!(&*next.text, "(" | "!"));
@@ -230,6 +235,40 @@ fn find(args: &[Arg]) -> Found {
         }
     }
     if opened.runs.is_empty() { Ok(None) } else { Ok(Some(opened)) }
+}
+
+/// Whether a word that names a test is one, and not what another test is told: `-name -name`.
+fn begins_a_test(args: &[Arg], at: usize) -> bool {
+    const ALONE: [&str; 23] = [
+        "-a",
+        "-and",
+        "-o",
+        "-or",
+        "-not",
+        "-print",
+        "-print0",
+        "-depth",
+        "-mount",
+        "-xdev",
+        "-follow",
+        "-L",
+        "-H",
+        "-P",
+        "-empty",
+        "-daystart",
+        "-true",
+        "-false",
+        "-prune",
+        "-quit",
+        "-readable",
+        "-writable",
+        "-executable",
+    ];
+    let before = &args[at - 1];
+    let stands_alone = !before.text.starts_with('-') || ALONE.contains(&before.text.as_str());
+    // This one is told two things.
+    let is_told_more = args.iter().any(|arg| arg.text == "-fprintf");
+    before.fixed && stands_alone && !is_told_more
 }
 
 /// How many words the command of an `-exec` has. A plus ends it only behind `{}`: anywhere else, versions of find differ
