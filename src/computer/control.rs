@@ -79,8 +79,6 @@ impl Computer {
         if let Some(run) = self.run() {
             let board = self.inner.board.clone();
             run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(async move { board.publish_changes().await }));
-        }
-        if let Some(run) = self.run() {
             // What an earlier run has left goes now, not when there is first something to be started.
             run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(process::runs::swept()));
         }

@@ -26,10 +26,10 @@ use crate::{
 
 /// Begins a request that goes to an entry, when there is room for one more.
 pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
-    let members = request.params.and_then(RawObject::parse).unwrap_or_default();
-    let room = peer.room(tool(request, &members).and_then(|tool| peer.scope.worker_of_tool(&tool)));
+    let (members, tool) = opened(request);
+    let room = peer.room(tool.as_deref().and_then(|tool| peer.scope.worker_of_tool(tool)));
     if let Ok(room) = room.clone().try_acquire_owned() {
-        return pass(peer, request, (outlet, room));
+        return pass(peer, request, (members, tool), (outlet, room));
     }
     let before = peer.queued.fetch_add(1, Ordering::AcqRel);
     let place = Place(peer.clone());
@@ -45,7 +45,7 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
         drop(place);
         let Ok(room) = room else { return };
         let request = Request { id: &id, method: &method, params: params.as_deref(), era };
-        let work = pass(&peer_, &request, (outlet, room));
+        let work = pass(&peer_, &request, opened(&request), (outlet, room));
         work.await;
     })
 }
@@ -59,9 +59,20 @@ impl Drop for Place {
     }
 }
 
-/// Passes a request on to its entry.
-fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedSemaphorePermit)) -> Work {
+/// The members of a request's parameters, and the tool that it calls.
+fn opened<'a>(request: &Request<'a>) -> (RawObject<'a>, Option<String>) {
     let members = request.params.and_then(RawObject::parse).unwrap_or_default();
+    let tool = (request.method == CALL_TOOL).then(|| members.text("name")).flatten();
+    (members, tool)
+}
+
+/// Passes a request on to its entry.
+fn pass(
+    peer: &Arc<Peer>,
+    request: &Request<'_>,
+    (members, tool): (RawObject<'_>, Option<String>),
+    (outlet, room): (Outlet, OwnedSemaphorePermit),
+) -> Work {
     let meta = members.get("_meta");
     let token = meta.and_then(RawObject::parse).and_then(|meta| meta.get("progressToken")).map(ToOwned::to_owned);
     let shape = Shape::of(request.method);
@@ -74,7 +85,6 @@ fn pass(peer: &Arc<Peer>, request: &Request<'_>, (outlet, room): (Outlet, OwnedS
             Err(error) => now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain))),
         };
     }
-    let tool = tool(request, &members);
     let mut context = CallContext::default();
     match request.era {
         Era::Legacy => {
@@ -126,11 +136,6 @@ fn told(outcome: Result<Answer>, tool: Option<&str>) -> Result<Answer> {
 fn subject(request: &Request<'_>, members: &RawObject<'_>) -> String {
     let of = members.get("name").or_else(|| members.get("uri")).map_or("", RawValue::get);
     format!("{} {of}", request.method)
-}
-
-/// The tool that a request calls.
-fn tool(request: &Request<'_>, members: &RawObject<'_>) -> Option<String> {
-    (request.method == CALL_TOOL).then(|| members.text("name")).flatten()
 }
 
 /// Waits for the answer, or for what the server wants to know before it gives one.

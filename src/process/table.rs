@@ -102,15 +102,18 @@ impl Row {
     }
 }
 
+pub(crate) use platform::is_stopped;
 #[cfg(target_os = "linux")]
-pub(super) use platform::{last_pid, read};
+pub(super) use platform::{last_pid, number, read};
 pub(super) use platform::{name, open_files, resident, row, share};
 
 #[cfg(target_os = "linux")]
 mod platform {
     use std::{
+        borrow::Cow,
         fs::{self, File},
         io::{self, Read},
+        str::{FromStr, SplitAsciiWhitespace},
         time::Duration,
     };
 
@@ -142,10 +145,8 @@ mod platform {
     /// That cannot be told.
     pub(in crate::process) fn read(pid: u32) -> io::Result<Option<Row>> {
         let mut buffer = [0; LINE];
-        let stat = File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer));
-        match stat {
-            // The name of a program may be cut off in the middle of a character.
-            Ok(length) => Ok(parse(pid, &String::from_utf8_lossy(&buffer[..length]))),
+        match stat(pid, &mut buffer) {
+            Ok(stat) => Ok(parse(pid, &stat)),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -155,14 +156,32 @@ mod platform {
     /// reading in more than one step is what costs.
     const LINE: usize = 2048;
 
+    fn stat(pid: u32, buffer: &mut [u8]) -> io::Result<Cow<'_, str>> {
+        let length = File::open(format!("/proc/{pid}/stat"))?.read(buffer)?;
+        // The name of a program may be cut off in the middle of a character.
+        Ok(String::from_utf8_lossy(&buffer[..length]))
+    }
+
+    /// Whether a process was stopped by a signal, or by a debugger: it does nothing until it is told to go on. No where
+    /// that cannot be told.
+    pub(crate) fn is_stopped(pid: u32) -> bool {
+        let mut buffer = [0; LINE];
+        stat(pid, &mut buffer)
+            .is_ok_and(|stat| fields(&stat).is_some_and(|mut fields| matches!(fields.next(), Some("T" | "t"))))
+    }
+
+    /// What stands behind the name of the program, which is in parentheses and may hold anything, parentheses too.
+    fn fields(stat: &str) -> Option<SplitAsciiWhitespace<'_>> {
+        Some(stat.rsplit_once(')')?.1.split_ascii_whitespace())
+    }
+
     /// The id that was given last.
     pub(in crate::process) fn last_pid() -> Option<u32> {
         fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().last()?.parse().ok()
     }
 
     fn parse(pid: u32, stat: &str) -> Option<Row> {
-        // The name of the program stands in parentheses and may hold anything, parentheses too.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let mut fields = fields(stat)?;
         let has_ended = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
@@ -196,9 +215,15 @@ mod platform {
     }
 
     fn kilobytes(pid: u32, file: &str, key: &str) -> Option<u64> {
-        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+        Some(number::<u64>(pid, file, key)? << 10)
+    }
+
+    /// The first number behind a key in a file about a process.
+    pub(in crate::process) fn number<T: FromStr>(pid: u32, file: &str, key: &str) -> Option<T> {
+        let text = fs::read(format!("/proc/{pid}/{file}")).ok()?;
+        let text = String::from_utf8_lossy(&text);
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
+        line.split_ascii_whitespace().next()?.parse().ok()
     }
 
     /// How many files a process has open, as far as that may be asked.
@@ -252,6 +277,10 @@ mod platform {
 
     pub(in crate::process) fn share(row: &Row) -> u64 {
         row.resident
+    }
+
+    pub(crate) fn is_stopped(_: u32) -> bool {
+        false
     }
 
     pub(in crate::process) fn open_files(_: &Row) -> Option<u64> {

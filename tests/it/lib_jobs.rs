@@ -7,39 +7,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use mcp_computer::{CallContext, Computer, ShellConfig, ShellMode, config::Login};
+use mcp_computer::{CallContext, ShellConfig, config::Login};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::support::{
-    library::{comes_true, raw, until, up, within},
+    library::{comes_true, raw, until, within},
     procs::{alive, assert_gone, pids_in},
+    shell::Shell,
 };
 
-struct Shell {
-    computer: Computer,
-    dir: TempDir,
-}
-
 impl Shell {
-    async fn up() -> Self {
-        Self::of(|entry| entry).await
-    }
-
-    async fn of(change: impl FnOnce(ShellConfig) -> ShellConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let computer = up([("sh", change(Computer::shell(ShellMode::Unrestricted).cwd(dir.path())))]).await;
-        Self { computer, dir }
-    }
-
-    async fn call(&self, tool: &str, arguments: Value) -> Value {
-        within(tool, self.computer.call(&format!("sh__{tool}"), &arguments)).await.unwrap()
-    }
-
-    async fn run(&self, arguments: Value) -> Value {
-        self.call("run_command", arguments).await
-    }
-
     /// The id of the job that this becomes.
     async fn begin(&self, arguments: Value) -> String {
         let ran = self.run(arguments).await;

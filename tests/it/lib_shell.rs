@@ -2,37 +2,17 @@
 
 use std::{fs, time::Duration};
 
-use mcp_computer::{CallContext, Computer, Error, ShellConfig, ShellMode};
+use mcp_computer::{CallContext, Error};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    library::{cancelled_by, comes_true, raw, up, within},
+    library::{cancelled_by, comes_true, raw, within},
     procs::{alive, all_gone, assert_gone, pids_in},
+    shell::Shell,
 };
 
-/// A shell in a directory of its own.
-struct Shell {
-    computer: Computer,
-    dir: TempDir,
-}
-
 impl Shell {
-    async fn up() -> Self {
-        Self::of(|entry| entry).await
-    }
-
-    async fn of(change: impl FnOnce(ShellConfig) -> ShellConfig) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let computer = up([("sh", change(Computer::shell(ShellMode::Unrestricted).cwd(dir.path())))]).await;
-        Self { computer, dir }
-    }
-
-    async fn run(&self, arguments: Value) -> Value {
-        within("a command", self.computer.call("sh__run_command", &arguments)).await.unwrap()
-    }
-
     async fn command(&self, command: &str) -> Value {
         self.run(json!({ "command": command })).await
     }
@@ -42,7 +22,7 @@ impl Shell {
     }
 
     /// The pids that a command has written to the file `pids`, when there are so many.
-    async fn pids(&self, count: usize) -> Vec<i32> {
+    async fn noted(&self, count: usize) -> Vec<i32> {
         let file = self.dir.path().join("pids");
         comes_true("the command has written its pids", || pids_in(&file).len() == count).await;
         let pids = pids_in(&file);
@@ -119,7 +99,7 @@ async fn a_command_returns_though_a_job_of_it_holds_its_pipes() {
     let ran = shell.command("sleep 1000 & echo $! >> pids; echo left").await;
     assert_eq!((&ran["exitCode"], &ran["stdout"]), (&json!(0), &json!("left\n")));
     let job = &ran["jobs"][0];
-    let pids = shell.pids(1).await;
+    let pids = shell.noted(1).await;
     assert_eq!(job["pid"], pids[0]);
     assert!(job["id"].is_string() && job["command"].as_str().is_some_and(|line| line.contains("sleep 1000")), "{ran}");
 }
@@ -133,7 +113,7 @@ async fn a_job_lives_as_long_as_its_entry() {
         )
         .await;
     shell.command("echo another").await;
-    let pids = shell.pids(2).await;
+    let pids = shell.noted(2).await;
     within("the stop", shell.computer.stop()).await;
     assert_gone(&pids);
 }
@@ -145,7 +125,7 @@ async fn a_job_does_not_die_of_its_pipe() {
     shell.command("(head -c 2M /dev/zero; echo $? > done; exec sleep 1000) & echo $! >> pids").await;
     let done = shell.dir.path().join("done");
     comes_true("the job has written it all", || fs::read_to_string(&done).is_ok_and(|text| text == "0\n")).await;
-    assert_eq!(shell.pids(1).await.len(), 1);
+    assert_eq!(shell.noted(1).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +133,7 @@ async fn a_job_ends_when_its_entry_is_removed_or_restarted() {
     for remove in [true, false] {
         let shell = Shell::up().await;
         shell.command("sleep 1000 & echo $! >> pids").await;
-        let pids = shell.pids(1).await;
+        let pids = shell.noted(1).await;
         if remove {
             within("removing", shell.computer.remove_entry("sh")).await;
         } else {
@@ -169,7 +149,7 @@ async fn a_command_that_is_taken_back_gets_a_term_first() {
     let token = CancellationToken::new();
     let command = "trap 'echo termed > word; exit' TERM; echo $$ >> pids; while :; do sleep 0.1; done";
     let running = shell.sent(command, cancelled_by(&token));
-    let pids = shell.pids(1).await;
+    let pids = shell.noted(1).await;
     token.cancel();
     assert_eq!(within("the call", running).await.unwrap_err(), Error::Cancelled);
     comes_true("it is gone", || all_gone(&pids)).await;
@@ -181,7 +161,7 @@ async fn the_whole_tree_of_a_command_that_is_taken_back_goes_however_stubborn() 
     let shell = Shell::up().await;
     let token = CancellationToken::new();
     let running = shell.sent(STUBBORN, cancelled_by(&token));
-    let pids = shell.pids(3).await;
+    let pids = shell.noted(3).await;
     token.cancel();
     assert_eq!(within("the call", running).await.unwrap_err(), Error::Cancelled);
     comes_true("all of it is gone", || all_gone(&pids)).await;
@@ -191,7 +171,7 @@ async fn the_whole_tree_of_a_command_that_is_taken_back_goes_however_stubborn() 
 async fn a_command_that_nobody_waits_for_goes() {
     let shell = Shell::up().await;
     let running = shell.sent(STUBBORN, CallContext::default());
-    let pids = shell.pids(3).await;
+    let pids = shell.noted(3).await;
     drop(running);
     comes_true("all of it is gone", || all_gone(&pids)).await;
     assert_eq!(shell.command("echo on").await["stdout"], "on\n");
@@ -201,7 +181,7 @@ async fn a_command_that_nobody_waits_for_goes() {
 async fn a_command_that_runs_when_its_entry_is_stopped_fails_and_is_gone() {
     let shell = Shell::up().await;
     let running = shell.sent(STUBBORN, CallContext::default());
-    let pids = shell.pids(3).await;
+    let pids = shell.noted(3).await;
     within("stopping", shell.computer.stop_entry("sh")).await.unwrap();
     assert_gone(&pids);
     let error = within("the call", running).await.unwrap_err();

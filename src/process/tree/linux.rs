@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs, io,
+    io,
     time::Duration,
 };
 
@@ -131,10 +131,7 @@ fn kill_exactly(row: Row) -> Option<String> {
 
 /// Whose process it is.
 fn owner(pid: u32) -> Option<Uid> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    let status = String::from_utf8_lossy(&status);
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    ids.split_ascii_whitespace().next()?.parse().ok().map(Uid::from_raw)
+    table::number(pid, "status", "Uid:").map(Uid::from_raw)
 }
 
 /// Signals the group of a leader that is not reaped yet.

@@ -1,7 +1,5 @@
 //! Who belongs to a process that was started a moment ago: ids are given in turn, so few can.
 
-use std::fs;
-
 use crate::process::{
     mark::Mark,
     table::{self, descent},
@@ -31,7 +29,5 @@ pub(in crate::process) fn recent_members(pid: u32, mark: Mark) -> Option<Vec<u32
 
 /// Threads have ids like processes, and are read about like them.
 fn is_process(id: u32) -> bool {
-    let status = fs::read(format!("/proc/{id}/status")).unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    status.lines().find_map(|line| line.strip_prefix("Tgid:")).is_some_and(|tgid| tgid.trim().parse() == Ok(id))
+    table::number(id, "status", "Tgid:") == Some(id)
 }

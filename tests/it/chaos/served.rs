@@ -252,12 +252,7 @@ impl Served {
             if over.is_cancelled() {
                 break;
             }
-            let name = *dice.pick(&NAMES).unwrap();
-            if name == SHELL && !dice.one_in(4) {
-                continue;
-            }
-            let call = Call::next(&mut dice, (caller, number));
-            let taken_back = dice.one_in(12).then(|| dice.millis(0..60));
+            let (name, call, taken_back) = Call::drawn(&mut dice, (caller, number));
             let (params, begin) = (params(name, &call), Instant::now());
             let answer = match (&mut client, taken_back) {
                 (None, None) => self.pipe.request("tools/call", &params, BOUND),

@@ -226,13 +226,7 @@ async fn call(computer: Computer, mut dice: Dice, caller: usize, over: Cancellat
         if over.is_cancelled() {
             break;
         }
-        let name = *dice.pick(&NAMES).unwrap();
-        if name == SHELL && !dice.one_in(4) {
-            // A command is dear: let others have a turn too.
-            continue;
-        }
-        let call = Call::next(&mut dice, (caller, number));
-        let taken_back = dice.one_in(12).then(|| dice.millis(0..60));
+        let (name, call, taken_back) = Call::drawn(&mut dice, (caller, number));
         let begin = Instant::now();
         match timeout(BOUND, made(&computer, name, &call, taken_back)).await {
             Ok(Made::Answered(text)) => tally.answered(name, call.token, &text),

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::dice::Dice;
+use super::{
+    cast::{NAMES, SHELL},
+    dice::Dice,
+};
 
 /// How long a call may take. It may wait for its entry, be sent, and, when it is of a kind that is sent once more, both
 /// again: 10 s and 3 s each time; and before all that for an entry whose tools are not known yet.
@@ -28,10 +31,23 @@ const ONCE: &str = "do";
 
 impl Call {
     /// The next call of a caller. Its token is like no other, and none is part of another.
-    pub(super) fn next(dice: &mut Dice, (caller, number): (usize, usize)) -> Self {
+    fn next(dice: &mut Dice, (caller, number): (usize, usize)) -> Self {
         let tool = *dice.pick(&[ONCE, ONCE, "look", "set"]).unwrap();
         let ms = dice.one_in(8).then(|| dice.below(200));
         Self { token: format!("{tool}-{caller}-{number}."), tool, ms, die: dice.one_in(150) }
+    }
+
+    /// The same with whom it is for, and when it is taken back if it is.
+    pub(super) fn drawn(dice: &mut Dice, turn: (usize, usize)) -> (&'static str, Self, Option<Duration>) {
+        let name = loop {
+            let name = *dice.pick(&NAMES).unwrap();
+            // A command is dear: let others have a turn too.
+            if name != SHELL || dice.one_in(4) {
+                break name;
+            }
+        };
+        let call = Self::next(dice, turn);
+        (name, call, dice.one_in(12).then(|| dice.millis(0..60)))
     }
 
     /// What does the same in a shell, where nothing dies.

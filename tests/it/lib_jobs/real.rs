@@ -4,11 +4,11 @@ use std::{fmt::Write, fs, process::Command};
 
 use serde_json::{Value, json};
 
-use super::Shell;
 use crate::support::{
     library::{until, within},
     procs::{alive, assert_gone, pids_in},
     real::program,
+    shell::Shell,
 };
 
 /// What is shown of a stream that is too long, and how many characters are not.

@@ -10,6 +10,7 @@ pub(crate) mod library;
 pub(crate) mod procs;
 pub(crate) mod program;
 pub(crate) mod real;
+pub(crate) mod shell;
 
 use std::time::Duration;
 

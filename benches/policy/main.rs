@@ -3,7 +3,6 @@
 //!
 //! `cargo bench --bench policy`; `--quick` does less of it.
 
-#[path = "policy/longest.rs"]
 mod longest; // texts as long as any that is judged
 
 use std::{
