@@ -6,6 +6,7 @@
 mod cgroup;
 pub mod guard;
 mod kept;
+mod leader;
 mod limits;
 mod mark;
 pub mod open_files;
@@ -21,7 +22,6 @@ mod watch;
 use std::{ffi::OsString, fmt, future::Future, io, path::PathBuf, process::ExitStatus, sync::LazyLock, time::Duration};
 
 use tokio::{
-    process::Child,
     sync::oneshot,
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use cgroup::Cgroup;
 pub(crate) use kept::{Keeper, Kept};
+use leader::Leader;
 pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
@@ -42,6 +43,7 @@ use crate::{shutdown::Grace, wire::Input};
 /// How to start a process.
 #[derive(Clone)]
 pub(crate) struct Spawn {
+    /// Where it lies: it is not looked for.
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
     /// The whole environment: nothing is inherited.
@@ -80,7 +82,7 @@ pub(crate) struct Pipes {
 
 /// A running process: its only owner.
 ///
-/// Dropping it kills everything of it at once; the leader is then reaped by the runtime's one reaper.
+/// Dropping it kills everything of it at once; the leader is then reaped by the one reaper (see [`spawner`]).
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: u32,
@@ -88,9 +90,8 @@ pub(crate) struct Process {
     /// When it was there.
     begun: std::time::Instant,
     limits: Limits,
-    child: Option<Child>,
-    #[cfg(target_os = "linux")]
-    exit: tree::ExitWatch,
+    /// None once it is reaped, or about to be.
+    leader: Option<Leader>,
     /// Dropped after the kill, as is the next.
     cgroup: Option<Cgroup>,
     _hold: runs::Hold,
@@ -129,19 +130,12 @@ impl Process {
         self.cgroup.as_ref().and_then(Cgroup::exceeded).or_else(|| self.limits.behind(status, self.pid))
     }
 
-    /// Returns when the process has ended, without reaping it: its ids stay ours until [`end`](Self::end).
+    /// Returns when the process has ended. On Linux it is not reaped: its ids stay ours until [`end`](Self::end).
     ///
     /// Cancel safe.
-    #[cfg(target_os = "linux")]
     pub(crate) async fn exited(&mut self) -> Option<ExitStatus> {
-        self.exit.wait(self.pid).await
-    }
-
-    /// Returns when the process has ended. Cancel safe.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) async fn exited(&mut self) -> Option<ExitStatus> {
-        match &mut self.child {
-            Some(child) => child.wait().await.ok(),
+        match &mut self.leader {
+            Some(leader) => leader.exited().await,
             None => None,
         }
     }
@@ -165,9 +159,9 @@ impl Process {
             }
         }
         self.kill().await;
-        if let Some(mut child) = self.child.take() {
+        if let Some(leader) = self.leader.take() {
             // Only now: as long as the leader is not reaped, nobody else can get its ids.
-            status = timeout(KILL_LIMIT, child.wait()).await.ok().and_then(Result::ok).or(status);
+            status = timeout(KILL_LIMIT, leader.reap()).await.ok().flatten().or(status);
         }
         if let Some(cgroup) = self.cgroup.take() {
             cgroup.end().await;
@@ -256,7 +250,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.child.is_some() && !guard::is_lost() {
+        if self.leader.is_some() && !guard::is_lost() {
             // Nobody can wait here: a fork that is faster than a round gets a few more, and no more than that.
             for _ in 0..5 {
                 if tree::signal(self.pid, self.mark, tree::Signal::Kill) == 0 {

@@ -1,7 +1,8 @@
 //! With plain directories that are laid out like groups: what a file was told last is what it holds.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -9,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use nix::{sys::wait::waitpid, unistd::Pid};
 use tempfile::TempDir;
 
 use super::{
@@ -234,11 +236,22 @@ async fn a_child_is_in_its_group_before_it_is_a_program() {
     let tree = Tree::with_us_one_lower();
     let (_group, door) = Cgroup::within(&tree.place(), BOTH).unwrap();
     // What is in the file now is what the program finds there.
-    let mut command = tokio::process::Command::new("cat");
-    command.arg(tree.path(&first()).join("cgroup.procs")).stdin(Stdio::null()).stderr(Stdio::null());
-    spawner::detach(&mut command, Mark::next(), ([None, None], Some(door), false));
-    let printed = command.output().await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&printed.stdout), "0", "the system takes that for whoever writes it");
+    let spawn = Spawn {
+        program: "/bin/cat".into(),
+        args: vec![tree.path(&first()).join("cgroup.procs").into()],
+        env: Vec::new(),
+        cwd: "/".into(),
+        stdin: Stdin::Null,
+        limits: NO,
+    };
+    let (mut printed, stdout) = io::pipe().unwrap();
+    let null = || File::options().read(true).write(true).open("/dev/null").unwrap().into();
+    let files = [null(), stdout.into(), null()];
+    let pid = spawner::start_program(&spawn, files, (Mark::next(), ([None, None], Some(door), false))).unwrap();
+    let mut text = String::new();
+    printed.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "0", "the system takes that for whoever writes it");
+    waitpid(Pid::from_raw(pid.cast_signed()), None).unwrap();
 }
 
 #[test]
@@ -339,7 +352,7 @@ fn empty_groups_of_the_dead_are_removed_and_no_others() {
 /// A process that waits, as if it had entered the first group of a tree.
 async fn member(tree: &Tree) -> Process {
     let spawn = Spawn {
-        program: "sleep".into(),
+        program: "/bin/sleep".into(),
         args: vec!["1000".into()],
         env: Vec::new(),
         cwd: "/".into(),
