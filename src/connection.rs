@@ -12,7 +12,6 @@ mod pace;
 mod reader;
 mod request;
 mod rounds;
-mod stderr;
 mod subscribed;
 mod vigil;
 
@@ -20,10 +19,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 pub(crate) use ask::unattended;
 pub(crate) use handshake::Lifecycle;
-pub(crate) use http::{Helper, Network, Printing, Site, Wary, build as http_client, place};
+pub(crate) use http::{Helper, Printing, Site, Wary, place};
 use lane::Lane;
 pub(crate) use link::Link;
-pub(crate) use stderr::Tail;
 pub(crate) use subscribed::Subscribed;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
@@ -31,7 +29,7 @@ use crate::{
     config::Unattended,
     error::{Error, Result},
     name::Namespace,
-    process::Pipes,
+    process::{Pipes, Tail},
     secret::Secrets,
     source::{Listings, Notices, ToolList, Waiting},
     wire::Outbox,

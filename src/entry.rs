@@ -2,31 +2,23 @@
 
 mod basis;
 mod command;
-mod env_file;
-mod fill;
 mod http;
+mod shell;
 mod stdio;
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use basis::Basis;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{
-        EntryConfig, EntryKind, Unattended,
-        template::{self, Reference},
-    },
-    connection::{Subscribed, Tail},
+    config::{EntryConfig, EntryKind, Unattended},
+    connection::Subscribed,
     error::{Error, Result},
+    fill::Surroundings,
     name::Namespace,
-    process::Keeper,
-    secret::looks_secret,
-    shell,
+    process::{Keeper, Tail},
+    shell::Shell,
     shutdown::Grace,
     source::{Face, Notices},
     supervisor::{Event, Live, Policy, Unit},
@@ -45,12 +37,8 @@ pub(crate) struct Entry {
 pub(crate) struct Recipe {
     pub(crate) namespace: Namespace,
     pub(crate) config: EntryConfig,
-    /// What relative paths and `${workspaceFolder}` mean.
-    pub(crate) workspace: PathBuf,
-    /// Whether `${cmd:…}` may run programs.
-    pub(crate) may_run_commands: bool,
-    /// Variables that hold secrets of some entry: no business of a shell's.
-    pub(crate) withheld: Withheld,
+    /// What its references are looked up in.
+    pub(crate) around: Surroundings,
     /// Who gets the programs that outlive it.
     pub(crate) keeper: Keeper,
     /// Where goes what the server says without being asked.
@@ -88,33 +76,6 @@ struct Company {
     subscribed: Subscribed,
     unattended: Unattended,
     said: Said,
-}
-
-/// Names of variables that entries of a Computer take secrets from. Cheap to clone: all clones are one.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Withheld(Arc<RwLock<BTreeSet<String>>>);
-
-impl Withheld {
-    /// Adds what an entry takes secrets from.
-    pub(crate) fn add(&self, config: &EntryConfig) {
-        let references = config.kind.texts().into_iter().flat_map(template::references);
-        let names = references.flat_map(|reference| match reference {
-            Reference::Env(name) => vec![name],
-            Reference::Variable { name, .. } if looks_secret(&name) => vec![name],
-            Reference::Input(id) => vec![fill::input_variable(&id), id],
-            Reference::Variable { .. }
-            | Reference::File(_)
-            | Reference::Command(_)
-            | Reference::WorkspaceFolder
-            | Reference::UserHome => Vec::new(),
-        });
-        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
-    }
-
-    /// Whether a variable is among them.
-    pub(crate) fn holds(&self, name: &str) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
-    }
 }
 
 impl Entry {
@@ -159,9 +120,7 @@ impl Recipe {
 
     /// Whether what would be started, or reached, is the same. How it is shown does not count.
     pub(crate) fn starts_the_same_as(&self, other: &Self) -> bool {
-        self.config.kind == other.config.kind
-            && self.workspace == other.workspace
-            && self.may_run_commands == other.may_run_commands
+        self.config.kind == other.config.kind && self.around.mean_the_same_as(&other.around)
     }
 
     /// What a start would run or reach, without starting anything but `${cmd:…}` references.
@@ -195,9 +154,8 @@ impl Unit for Entry {
                 http::start(&self.recipe, config, &mut self.reached, cancel).await.map(Box::new).map(Running::Http)
             }
             EntryKind::Shell(config) => {
-                let filled = async { fill::Filler::new(&self.recipe).await.shell(config).await };
-                let filled = cancel.run_until_cancelled(filled).await.ok_or(Error::Cancelled)??;
-                shell::Shell::start(filled).map(Running::Shell)
+                let started = cancel.run_until_cancelled(shell::start(&self.recipe, config)).await;
+                started.ok_or(Error::Cancelled)?.map(Running::Shell)
             }
         }
     }
@@ -214,7 +172,7 @@ impl Unit for Entry {
 pub(crate) enum Running {
     Stdio(Box<stdio::Server>),
     Http(Box<http::Server>),
-    Shell(shell::Shell),
+    Shell(Shell),
 }
 
 impl Live for Running {

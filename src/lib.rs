@@ -11,6 +11,7 @@
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
 //! | `registry` | all tools and the route of each name |
+//! | `fill` | what `${…}` references stand for, looked up at each start |
 //! | `entry` | an entry as a unit: from its recipe to what stands behind its namespace |
 //! | `connection` | sessions with MCP servers |
 //! | `shell` | the built-in shell |
@@ -18,6 +19,7 @@
 //! | `process` | one child and all that descends from it; the guard; what a killed run has left |
 //! | `config` | what a Computer is made of, and the file it is written in |
 //! | `environment` | the user's environment; the only reader of `std::env` |
+//! | `web` | the client for requests over HTTP |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
 //! | `source` | the one face of whatever stands behind a namespace |
 //! | `state` | what the daemon keeps on disk for itself |
@@ -31,6 +33,7 @@ mod connection;
 mod entry;
 pub mod environment;
 mod error;
+mod fill;
 pub mod front;
 mod glob;
 mod name;
@@ -44,6 +47,7 @@ pub mod shutdown;
 mod source;
 pub mod state;
 mod supervisor;
+mod web;
 mod wire;
 
 pub use computer::{

@@ -19,8 +19,9 @@ use super::{
 use crate::{
     config::{ComputerConfig, EntryConfig, ToolFilter, Unattended},
     connection::Subscribed,
-    entry::{Basis, Recipe, Said, Withheld},
+    entry::{Basis, Recipe, Said},
     environment,
+    fill::{Surroundings, Withheld},
     name::Namespace,
     process::Keeper,
     registry::{Member, Registry, Rules},
@@ -134,21 +135,23 @@ impl Board {
 
     /// The recipe of an entry, as it is made now.
     pub(super) fn make_recipe(&self, ground: &Ground, namespace: &Namespace, config: EntryConfig) -> Recipe {
-        self.withheld.add(&config);
+        self.withheld.add(config.kind.texts());
         let subscribed = Subscribed::default();
         if let Some(level) = self.levels.told() {
             subscribed.set_level(level);
         }
         Recipe {
-            withheld: self.withheld.clone(),
+            around: Surroundings {
+                workspace: ground.workspace.clone(),
+                may_run_commands: ground.may_run_commands,
+                withheld: self.withheld.clone(),
+            },
             keeper: self.keeper.clone(),
             notices: self.notices.clone(),
             subscribed,
             unattended: ground.unattended,
             said: Said::default(),
             namespace: namespace.clone(),
-            workspace: ground.workspace.clone(),
-            may_run_commands: ground.may_run_commands,
             config,
         }
     }

@@ -1,6 +1,5 @@
 //! The way to a server over HTTP: Streamable HTTP of every generation, and the older HTTP+SSE.
 
-mod client;
 mod events;
 mod flight;
 mod headers;
@@ -23,7 +22,6 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use client::{Network, build};
 pub(super) use headers::complaint;
 use letter::{Letter, What};
 use reqwest::{Url, header::HeaderValue};

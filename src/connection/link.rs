@@ -25,13 +25,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Options, Tail, ask,
+    Options, ask,
     clock::{self, Clock},
     http,
     lane::{Lane, Message},
 };
 use crate::{
     error::{Error, Result},
+    process::Tail,
     raw::RawObject,
     source::{About, Answer, Ask, CallContext, Listings, Notice, Question, Sink, ToolList},
     wire::Refused,

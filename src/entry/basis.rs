@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use super::{Recipe, fill::Filler};
-use crate::config::{
-    EntryKind,
-    template::{self, Reference},
+use super::Recipe;
+use crate::{
+    config::{
+        EntryKind,
+        template::{self, Reference},
+    },
+    fill::Filler,
 };
 
 /// The recipe by which an entry is started next. Cheap to clone: all clones are one.
@@ -76,7 +79,7 @@ async fn found(recipe: &Recipe) -> Found {
     };
     let mut hash = Sha256::new();
     if !references.is_empty() || env_file.is_some() {
-        let mut filler = Filler::new(recipe).await;
+        let mut filler = Filler::new(&recipe.around).await;
         for reference in references {
             add(&mut hash, filler.look_up(&reference).ok());
         }

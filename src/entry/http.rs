@@ -7,11 +7,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Recipe, fill::Filler};
+use super::Recipe;
 use crate::{
     config::{HttpConfig, HttpTransport},
     connection::{self, Happening, Lifecycle, Session},
     error::{Delivery, Error, Result},
+    fill::Filler,
     shutdown::Grace,
     source::Face,
     supervisor::Event,
@@ -45,7 +46,7 @@ pub(crate) struct Server {
 
 /// Where a connect would go.
 pub(super) async fn resolve(recipe: &Recipe, config: &HttpConfig) -> Result<String> {
-    let mut filler = Filler::new(recipe).await;
+    let mut filler = Filler::new(&recipe.around).await;
     let url = prepare::url(&mut filler, &config.url).await?;
     // What is missing there keeps it from connecting as well.
     prepare::headers(&mut filler, &config.headers).await?;

@@ -8,17 +8,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Company, Recipe,
     command::{self, Resolved},
-    fill::Filler,
 };
 use crate::{
     config::{
         StdioConfig,
         template::{self, Reference},
     },
-    connection::{Happening, Lifecycle, Link, Options, Session, Tail},
+    connection::{Happening, Lifecycle, Link, Options, Session},
     environment,
     error::{Error, Result},
-    process::{self, Found, Process, Spawn, Stdin, Watch},
+    fill::Filler,
+    process::{self, Found, Process, Spawn, Stdin, Tail, Watch},
     secret::Secrets,
     shutdown::Grace,
     source::Face,
@@ -97,7 +97,7 @@ struct Prepared {
 
 impl Prepared {
     async fn new(recipe: &Recipe, config: &StdioConfig) -> Result<Self> {
-        let mut filler = Filler::new(recipe).await;
+        let mut filler = Filler::new(&recipe.around).await;
         let cwd = filler.directory(config.cwd.as_ref(), &config.command).await?;
         let command = filler.text(&config.command).await?;
         let args = filler.texts(&config.args).await?;
@@ -309,7 +309,8 @@ mod tests {
     use crate::{
         config::{EntryConfig, Unattended},
         connection::Subscribed,
-        entry::{Said, Withheld},
+        entry::Said,
+        fill::Surroundings,
     };
 
     /// An entry whose command is looked for in that directory alone.
@@ -319,9 +320,7 @@ mod tests {
         let recipe = Recipe {
             namespace: "late".parse().unwrap(),
             config: EntryConfig::from(config.clone()),
-            workspace: directory.to_owned(),
-            may_run_commands: true,
-            withheld: Withheld::default(),
+            around: Surroundings { workspace: directory.to_owned(), may_run_commands: true, ..Surroundings::default() },
             keeper: crate::process::Keeper::default(),
             notices: crate::source::Notices::default(),
             subscribed: Subscribed::default(),

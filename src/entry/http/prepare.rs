@@ -12,12 +12,14 @@ use crate::{
         HttpConfig,
         template::{self, Reference},
     },
-    connection::{Helper, Network, Options, Printing, Site, Tail, Wary, http_client},
-    entry::{Company, Recipe, fill::Filler},
+    connection::{Helper, Options, Printing, Site, Wary},
+    entry::{Company, Recipe},
     environment::{self, InheritEnv},
     error::{Error, Result},
-    process,
+    fill::Filler,
+    process::{self, Tail},
     secret::looks_secret,
+    web::{self, Network},
 };
 
 /// How long the program that prints headers may take.
@@ -31,12 +33,12 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) async fn new(recipe: &Recipe, config: &HttpConfig) -> Result<Self> {
-        let mut filler = Filler::new(recipe).await;
+        let mut filler = Filler::new(&recipe.around).await;
         let url = url(&mut filler, &config.url).await?;
         let headers = headers(&mut filler, &config.headers).await?;
         let network = Network::of(&url, |name| filler.variable(name));
         let proxy = network.proxy.as_ref().map(|(name, _)| name.clone());
-        let client = http_client(&url, network).await?;
+        let client = web::client(&url, network).await?;
         let helper = match &config.headers_helper {
             Some(words) => Some(helper(&mut filler, words).await?),
             None => None,

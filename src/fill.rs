@@ -1,19 +1,17 @@
 //! Filling in the `${…}` references of a recipe, anew at each start: a restart takes a rotated secret.
 
+mod env_file;
+
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
-use super::{Recipe, env_file};
 use crate::{
-    config::{
-        ShellConfig,
-        template::{self, Reference},
-    },
+    config::template::{self, Reference},
     environment::{self, InheritEnv, LoginEnvironment},
     error::{Error, Result},
     process,
@@ -23,20 +21,65 @@ use crate::{
 /// How long a program that prints a value may take.
 const COMMAND: Duration = Duration::from_secs(10);
 
+/// What references stand for is looked up in these.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    /// What relative paths and `${workspaceFolder}` mean.
+    pub(crate) workspace: PathBuf,
+    /// Whether `${cmd:…}` may run programs.
+    pub(crate) may_run_commands: bool,
+    /// Variables that hold secrets of some entry: no business of a shell's.
+    pub(crate) withheld: Withheld,
+}
+
+impl Surroundings {
+    /// Whether the same references stand for the same.
+    pub(crate) fn mean_the_same_as(&self, other: &Self) -> bool {
+        self.workspace == other.workspace && self.may_run_commands == other.may_run_commands
+    }
+}
+
+/// Names of variables that entries of a Computer take secrets from. Cheap to clone: all clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Withheld(Arc<RwLock<BTreeSet<String>>>);
+
+impl Withheld {
+    /// Adds what texts take secrets from.
+    pub(crate) fn add<'t>(&self, texts: impl IntoIterator<Item = &'t str>) {
+        let references = texts.into_iter().flat_map(template::references);
+        let names = references.flat_map(|reference| match reference {
+            Reference::Env(name) => vec![name],
+            Reference::Variable { name, .. } if looks_secret(&name) => vec![name],
+            Reference::Input(id) => vec![input_variable(&id), id],
+            Reference::Variable { .. }
+            | Reference::File(_)
+            | Reference::Command(_)
+            | Reference::WorkspaceFolder
+            | Reference::UserHome => Vec::new(),
+        });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
+    }
+
+    /// Whether a variable is among them.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+}
+
 /// Fills in references, and collects what must not be seen.
-pub(super) struct Filler<'a> {
-    recipe: &'a Recipe,
-    pub(super) login: Arc<LoginEnvironment>,
+pub(crate) struct Filler<'a> {
+    around: &'a Surroundings,
+    pub(crate) login: Arc<LoginEnvironment>,
     secrets: Vec<String>,
 }
 
 impl<'a> Filler<'a> {
-    pub(super) async fn new(recipe: &'a Recipe) -> Self {
-        Self { recipe, login: environment::login().await, secrets: Vec::new() }
+    pub(crate) async fn new(around: &'a Surroundings) -> Self {
+        Self { around, login: environment::login().await, secrets: Vec::new() }
     }
 
     /// The text with its references filled in.
-    pub(super) async fn text(&mut self, text: &str) -> Result<String> {
+    pub(crate) async fn text(&mut self, text: &str) -> Result<String> {
         let mut printed = HashMap::new();
         for reference in template::references(text) {
             if let Reference::Command(command) = reference {
@@ -49,18 +92,18 @@ impl<'a> Filler<'a> {
     }
 
     /// What a reference stands for, but for what a program would print.
-    pub(super) fn look_up(&mut self, reference: &Reference) -> Result<String> {
+    pub(crate) fn look_up(&mut self, reference: &Reference) -> Result<String> {
         self.value(reference, &HashMap::new())
     }
 
     /// The content of a file of variables, unless it cannot be read or a program would have to say where it is.
-    pub(super) fn look_into(&mut self, env_file: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) fn look_into(&mut self, env_file: &str) -> Result<Vec<(String, String)>> {
         let path = template::fill(env_file, &mut |reference| self.look_up(reference))?;
         self.env_file(&path)
     }
 
     /// Texts with their references filled in.
-    pub(super) async fn texts(&mut self, texts: &[String]) -> Result<Vec<String>> {
+    pub(crate) async fn texts(&mut self, texts: &[String]) -> Result<Vec<String>> {
         let mut filled = Vec::with_capacity(texts.len());
         for text in texts {
             filled.push(self.text(text).await?);
@@ -69,7 +112,7 @@ impl<'a> Filler<'a> {
     }
 
     /// Variables with their references filled in.
-    pub(super) async fn variables(&mut self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
+    pub(crate) async fn variables(&mut self, variables: &[(String, String)]) -> Result<Vec<(String, String)>> {
         let mut filled = Vec::with_capacity(variables.len());
         for (name, value) in variables {
             let value = self.text(value).await?;
@@ -82,8 +125,8 @@ impl<'a> Filler<'a> {
     }
 
     /// The directory that a text means; the workspace when there is none.
-    pub(super) async fn directory(&mut self, text: Option<&String>, what: &str) -> Result<PathBuf> {
-        let Some(text) = text else { return Ok(self.recipe.workspace.clone()) };
+    pub(crate) async fn directory(&mut self, text: Option<&String>, what: &str) -> Result<PathBuf> {
+        let Some(text) = text else { return Ok(self.around.workspace.clone()) };
         let text = self.text(text).await?;
         let path = self.path(&text);
         if path.is_dir() {
@@ -94,39 +137,20 @@ impl<'a> Filler<'a> {
         Err(Error::Spawn { command: what.to_owned(), reason })
     }
 
-    /// A shell's recipe, filled in.
-    pub(super) async fn shell(mut self, config: &ShellConfig) -> Result<crate::shell::Setting> {
-        let directory = self.directory(config.cwd.as_ref(), "the shell").await?;
-        let shell = match &config.shell {
-            Some(shell) => Some(PathBuf::from(self.text(shell).await?)),
-            None => None,
-        };
-        let variables = self.variables(&config.env).await?;
-        let withheld = self.recipe.withheld.clone();
-        let environment = move |login: &LoginEnvironment| {
-            let mut environment = environment::curated(login, &InheritEnv::All);
-            environment.retain(|(name, _)| !withheld.holds(name));
-            environment
-        };
-        let (login, config, keeper) = (self.login, config.clone(), self.recipe.keeper.clone());
-        let environment = Box::new(environment);
-        Ok(crate::shell::Setting { directory, shell, environment, variables, login, config, keeper })
-    }
-
     /// What was filled in and must not be seen.
-    pub(super) fn secrets(&self) -> Secrets {
+    pub(crate) fn secrets(&self) -> Secrets {
         Secrets::new(self.secrets.iter().cloned())
     }
 
     /// Something else that must not be seen.
-    pub(super) fn hide(&mut self, value: impl Into<String>) {
+    pub(crate) fn hide(&mut self, value: impl Into<String>) {
         self.secrets.push(value.into());
     }
 
-    pub(super) fn path(&self, text: &str) -> PathBuf {
+    pub(crate) fn path(&self, text: &str) -> PathBuf {
         match (text.strip_prefix("~/"), environment::home()) {
             (Some(rest), Some(home)) => home.join(rest),
-            _ => self.recipe.workspace.join(text),
+            _ => self.around.workspace.join(text),
         }
     }
 
@@ -159,7 +183,7 @@ impl<'a> Filler<'a> {
                 self.secrets.push(value.clone());
                 Ok(value)
             }
-            Reference::WorkspaceFolder => Ok(self.recipe.workspace.to_string_lossy().into_owned()),
+            Reference::WorkspaceFolder => Ok(self.around.workspace.to_string_lossy().into_owned()),
             Reference::UserHome => environment::home()
                 .map(|home| home.to_string_lossy().into_owned())
                 .ok_or_else(|| unset("HOME", "${userHome}")),
@@ -167,7 +191,7 @@ impl<'a> Filler<'a> {
     }
 
     /// The daemon's own variables first: whoever starts it means what he sets.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
         environment::var(name).or_else(|| self.login.get(name).map(str::to_owned))
     }
 
@@ -181,7 +205,7 @@ impl<'a> Filler<'a> {
     }
 
     /// The variables of a file, those that look like secrets kept as such.
-    pub(super) fn env_file(&mut self, path: &str) -> Result<Vec<(String, String)>> {
+    pub(crate) fn env_file(&mut self, path: &str) -> Result<Vec<(String, String)>> {
         let path = self.path(path);
         let text = text_of(&path).map_err(|error| Error::Template {
             reference: "envFile".to_owned(),
@@ -195,7 +219,7 @@ impl<'a> Filler<'a> {
     async fn run(&self, command: &str) -> Result<String> {
         let reference = format!("${{cmd:{command}}}");
         let failed = |reason: String| Error::Template { reference: reference.clone(), reason };
-        if !self.recipe.may_run_commands {
+        if !self.around.may_run_commands {
             return Err(failed(
                 "programs are run only for a file that you own and named with --config or $COMPUTER_CONFIG".into(),
             ));
@@ -214,7 +238,7 @@ impl<'a> Filler<'a> {
 }
 
 /// The name of the variable that stands in for an input.
-pub(super) fn input_variable(id: &str) -> String {
+fn input_variable(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 

@@ -1,4 +1,5 @@
-//! The client that all requests to one server go through: its pool of connections, its proxy, whom it trusts.
+//! Reaching others over HTTP: the client that all requests to one server go through, with its pool of connections, its
+//! proxy, and whom it trusts.
 
 use std::{
     path::{Path, PathBuf},
@@ -93,7 +94,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// A client for one server.
-pub(crate) async fn build(url: &Url, network: Network) -> Result<Client> {
+pub(crate) async fn client(url: &Url, network: Network) -> Result<Client> {
     let broken = |reason: String| Error::Config(vec![reason]);
     let mut builder = Client::builder()
         .redirect(redirect::Policy::none())

@@ -1,4 +1,4 @@
-//! What a server writes on stderr: always read, the end of it kept.
+//! What a program writes on stderr: always read, the end of it kept.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::{process::Reader, secret::Secrets, wire::Input};
+use super::Reader;
+use crate::{secret::Secrets, wire::Input};
 
 /// The last of what a server wrote on stderr. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
@@ -47,7 +48,7 @@ impl Tail {
     }
 
     /// Reads until the end. A server whose stderr is not read stands still when the pipe is full.
-    pub(super) async fn follow(self, mut stderr: Reader) {
+    pub(crate) async fn follow(self, mut stderr: Reader) {
         let mut buffer = Vec::new();
         while let Ok(read) = stderr.read_into(&mut buffer).await {
             if read == 0 {
