@@ -2,6 +2,7 @@
 
 mod call;
 mod check;
+mod chrome;
 mod connect;
 mod init;
 mod machine;
@@ -43,6 +44,8 @@ enum Verb {
     Status(status::Args),
     /// Look at a config: every mistake, or what would run
     Check(check::Args),
+    /// Launch a Chrome that can be controlled, and end it when this is ended
+    Chrome(chrome::Args),
     /// Ask what a shell's patterns say of a command
     Policy(policy::Args),
     /// Write a commented config to begin with
@@ -123,6 +126,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Call(args) => call::run(args).await,
         Verb::Status(args) => status::run(args).await,
         Verb::Check(args) => check::run(args).await,
+        Verb::Chrome(args) => chrome::run(args).await,
         Verb::Policy(args) => policy::run(&args),
         Verb::Init(args) => init::run(&args),
         Verb::Trust(args) => init::trust(&args),

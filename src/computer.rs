@@ -8,6 +8,7 @@ mod event;
 mod health;
 mod plan;
 mod problems;
+mod programs;
 mod provide;
 pub(crate) mod relay;
 mod reload;
@@ -35,13 +36,15 @@ pub(crate) use board::Board;
 use board::Owner;
 pub(crate) use dispatch::Params;
 pub use event::{Event, Events};
-pub use health::{ComputerHealth, EnsureReady, EntryHealth, RetryDegraded};
-pub use plan::EntryPlan;
+pub use health::{ComputerHealth, EnsureReady, EntryHealth, ProgramHealth, RetryDegraded};
+pub use plan::{EntryPlan, ProgramPlan};
 
 use crate::{
-    config::{ComputerConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig},
+    chrome::{self, ChromeInstance},
+    config::{ChromeLaunchOptions, ComputerConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig},
+    environment,
     error::Result,
-    process::runs::Hold,
+    process::{self, runs::Hold},
     provider::Changes,
     source::{Answer, CallContext, Waiting},
 };
@@ -75,6 +78,7 @@ pub struct Computer {
 
 struct Inner {
     board: Arc<Board>,
+    programs: programs::Programs,
     settings: Mutex<Arc<ComputerConfig>>,
     /// Why the configuration as it is written now was not applied.
     refused: Mutex<Vec<String>>,
@@ -82,8 +86,9 @@ struct Inner {
     applying: Semaphore,
     /// The tasks of the current run; none before `start` and after `stop`.
     run: Mutex<Option<Run>>,
-    /// The tasks of the run that was stopped last: whoever stops meanwhile waits for them too.
-    ending: Mutex<Option<TaskTracker>>,
+    /// The tasks of the run that was stopped last, and those of its programs: whoever stops meanwhile waits for them
+    /// too.
+    ending: Mutex<Option<[TaskTracker; 2]>>,
     /// Entries that were removed and may not be gone yet: whoever stops is in a hurry for them too.
     leaving: Mutex<Vec<crate::supervisor::Handle<crate::source::Face>>>,
     meter: health::Meter,
@@ -96,6 +101,8 @@ struct Inner {
 #[derive(Clone)]
 struct Run {
     tasks: TaskTracker,
+    /// Those of the programs, which leave when the others are done.
+    programs: TaskTracker,
     stop: CancellationToken,
     begun: Instant,
     /// Something may be dropped where no runtime is.
@@ -127,6 +134,7 @@ impl Computer {
             board.register(namespace, entry.clone(), Owner::Config);
         }
         let inner = Inner {
+            programs: programs::Programs::new(&board, &config),
             board,
             settings: Mutex::new(Arc::new(config)),
             refused: Mutex::default(),
@@ -154,6 +162,18 @@ impl Computer {
     /// An entry for the built-in shell.
     pub fn shell(mode: ShellMode) -> ShellConfig {
         ShellConfig::new(mode)
+    }
+
+    /// Launches a Chrome with its debugging protocol on a port of 127.0.0.1, and returns when it can be controlled.
+    ///
+    /// Nobody keeps it until it is given to a Computer with [`managed`](Self::managed). Cancel safe: one that is given up
+    /// is killed.
+    ///
+    /// # Errors
+    /// [`Error::Chrome`](crate::Error::Chrome) for each of the things that can be wrong, with its cure.
+    pub async fn launch_chrome(options: ChromeLaunchOptions) -> Result<ChromeInstance> {
+        process::runs::keep_in(environment::state_home());
+        chrome::launch(&options, "launched").await
     }
 
     /// Calls a tool by its whole name, and returns what an agent gets.

@@ -1,5 +1,6 @@
 //! What a Computer is made of, as plain comparable data, and the file it is written in.
 
+mod chrome;
 mod derive;
 pub mod dialect;
 mod document;
@@ -7,6 +8,7 @@ mod duration;
 mod entry;
 mod fields;
 pub mod file;
+mod flags;
 mod keys;
 mod kinds;
 mod limits;
@@ -15,6 +17,7 @@ mod ownership;
 mod pattern;
 mod policy;
 mod problem;
+mod program;
 pub mod schema;
 mod search;
 mod shell;
@@ -29,10 +32,16 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 pub(crate) use self::pattern::Pattern;
 pub use self::{
+    chrome::ChromeLaunchOptions,
     dialect::Dialect,
     file::{LoadError, Loaded, Problem},
     policy::{PatternConfig, PolicyConfig},
+    program::{CommandConfig, ProgramConfig, Ready},
     shell::{Login, ShellConfig, ShellMode},
+};
+pub(crate) use self::{
+    flags::{check as check_flag, is_headless, is_no_sandbox},
+    program::is_name as is_program_name,
 };
 pub use crate::{environment::InheritEnv, process::Limits};
 
@@ -43,6 +52,9 @@ use crate::{error::Result, name::Namespace};
 pub struct ComputerConfig {
     /// The entries in the order in which they were written.
     pub entries: Vec<(Namespace, EntryConfig)>,
+    /// The programs that are started and kept beside the entries, by the names that references use: `chrome`,
+    /// `chromes.NAME`, and the name itself of any other.
+    pub programs: Vec<(String, ProgramConfig)>,
     /// When an entry offers a status tool.
     pub status_tools: StatusTools,
     /// Which rules of model providers the schemas are made to obey.
@@ -61,6 +73,7 @@ impl Default for ComputerConfig {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            programs: Vec::new(),
             status_tools: StatusTools::default(),
             schema_profile: SchemaProfile::default(),
             name_limit: 64,
@@ -89,6 +102,42 @@ impl ComputerConfig {
         self.entries.push((namespace, entry.into()));
         Ok(self)
     }
+
+    /// Adds a program that is started before the entries that use it, kept, and stopped after them. A Chrome that is
+    /// called `chrome` is what `${chrome.port}` stands for, one that is called `chromes.work` what
+    /// `${chromes.work.port}` does.
+    ///
+    /// # Errors
+    /// [`ProgramName`](crate::Error::ProgramName): the name is in use, or is none.
+    pub fn with_program(mut self, name: &str, program: impl Into<ProgramConfig>) -> Result<Self> {
+        let program = program.into();
+        check_program_name(name, matches!(program, ProgramConfig::Chrome(_)))?;
+        if self.programs.iter().any(|(known, _)| known == name) {
+            return Err(program_name(name, "a program has that name already"));
+        }
+        self.programs.push((name.to_owned(), program));
+        Ok(self)
+    }
+}
+
+/// Whether a managed program can be called that.
+///
+/// # Errors
+/// [`ProgramName`](crate::Error::ProgramName).
+pub(crate) fn check_program_name(name: &str, is_chrome: bool) -> Result<()> {
+    let own = if is_chrome { name.strip_prefix("chromes.").unwrap_or(name) } else { name };
+    if !is_program_name(own) {
+        return Err(program_name(name, "use 1 to 32 letters, digits, `_` or `-`"));
+    }
+    if is_chrome == (name == "chrome" || own.len() < name.len()) {
+        return Ok(());
+    }
+    let reason = if is_chrome { "call a Chrome `chrome` or `chromes.NAME`" } else { "that is the name of a Chrome" };
+    Err(program_name(name, reason))
+}
+
+pub(crate) fn program_name(name: &str, reason: &str) -> crate::Error {
+    crate::Error::ProgramName { name: name.to_owned(), reason: reason.to_owned() }
 }
 
 /// One entry: how it is reached, and what holds for every kind.

@@ -1,7 +1,6 @@
 //! An entry as a unit: from its recipe to what stands behind its namespace.
 
 mod basis;
-mod command;
 mod http;
 mod shell;
 mod stdio;
@@ -12,6 +11,7 @@ pub(crate) use basis::Basis;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    command::Prepared,
     config::{EntryConfig, EntryKind, Unattended},
     connection::Subscribed,
     error::{Error, Result},
@@ -69,19 +69,18 @@ impl Said {
     }
 }
 
-/// What a connection has to do with beside its server.
-struct Company {
-    namespace: Namespace,
-    notices: Notices,
-    subscribed: Subscribed,
-    unattended: Unattended,
-    said: Said,
-}
-
 impl Entry {
     pub(crate) fn new(basis: Basis) -> Self {
         let recipe = basis.recipe();
         Self { basis, recipe, learnt: stdio::Learnt::default(), reached: http::Learnt::default() }
+    }
+
+    /// Waits for what was started to be used: managed programs that are on their way, and browsers that it refers to.
+    async fn wait_for_programs(&self) {
+        self.basis.begin_start();
+        let recipe = self.basis.recipe();
+        recipe.around.programs.all_settled().await;
+        recipe.around.browsers_settled(recipe.config.kind.texts()).await;
     }
 
     /// Goes by the recipe that holds now.
@@ -95,16 +94,6 @@ impl Entry {
 }
 
 impl Recipe {
-    fn company(&self) -> Company {
-        Company {
-            namespace: self.namespace.clone(),
-            notices: self.notices.clone(),
-            subscribed: self.subscribed.clone(),
-            unattended: self.unattended,
-            said: self.said.clone(),
-        }
-    }
-
     /// When the entry is tried again.
     pub(crate) fn policy(&self) -> Policy {
         match &self.config.kind {
@@ -125,9 +114,10 @@ impl Recipe {
 
     /// What a start would run or reach, without starting anything but `${cmd:…}` references.
     pub(crate) async fn resolve(&self) -> Result<Plan> {
+        let around = self.around.as_written();
         match &self.config.kind {
-            EntryKind::Stdio(config) => stdio::resolve(self, config).await.map(Plan::Runs),
-            EntryKind::Http(config) => http::resolve(self, config).await.map(Plan::Reaches),
+            EntryKind::Stdio(config) => stdio::resolve(&around, config).await.map(Box::new).map(Plan::Runs),
+            EntryKind::Http(config) => http::resolve(&around, config).await.map(Plan::Reaches),
             EntryKind::Shell(_) => Ok(Plan::Nothing),
         }
     }
@@ -135,7 +125,7 @@ impl Recipe {
 
 /// What a start would do.
 pub(crate) enum Plan {
-    Runs(stdio::CommandLine),
+    Runs(Box<Prepared>),
     /// The URL, secrets masked.
     Reaches(String),
     Nothing,
@@ -145,7 +135,11 @@ impl Unit for Entry {
     type Live = Running;
 
     async fn start(&mut self, cancel: CancellationToken) -> Result<Running> {
-        cancel.run_until_cancelled(self.take_recipe()).await.ok_or(Error::Cancelled)?;
+        let ready = async {
+            self.wait_for_programs().await;
+            self.take_recipe().await;
+        };
+        cancel.run_until_cancelled(ready).await.ok_or(Error::Cancelled)?;
         match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
                 stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)

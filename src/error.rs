@@ -1,6 +1,10 @@
 //! What can go wrong, in words that name the act, the thing and the cure.
 
+mod chrome;
+
 use std::time::Duration;
+
+pub use chrome::ChromeError;
 
 /// The result of whatever this library does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -203,6 +207,25 @@ pub enum Error {
     /// No entry could be started.
     #[error("no entry could be started:\n{}", .0.join("\n"))]
     AllFailed(Vec<String>),
+    /// A Chrome cannot be launched, or has ended.
+    #[error(transparent)]
+    Chrome(#[from] ChromeError),
+    /// A managed program ended, before it was ready or later.
+    #[error("the program {how}{}", last_lines(.output))]
+    ProgramEnded {
+        /// How it ended: `exited with status 7`, …
+        how: String,
+        /// The last lines that it printed.
+        output: String,
+    },
+    /// A name for a managed program that is none, or is in use.
+    #[error("cannot manage a program as `{name}`: {reason}")]
+    ProgramName {
+        /// What was given.
+        name: String,
+        /// What is wrong with it, and the cure.
+        reason: String,
+    },
     /// The unit's own code panicked. The daemon lives on.
     #[error("internal error while serving this entry: {0}; please report it")]
     Panicked(String),
@@ -300,7 +323,10 @@ impl Error {
 
     /// Whether trying again cannot help until the configuration or the machine changes.
     pub fn is_permanent(&self) -> bool {
-        matches!(self, Self::CommandNotFound { .. } | Self::Template { .. } | Self::Config(_))
+        match self {
+            Self::Chrome(error) => error.is_permanent(),
+            _ => matches!(self, Self::CommandNotFound { .. } | Self::Template { .. } | Self::Config(_)),
+        }
     }
 }
 

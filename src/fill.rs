@@ -1,6 +1,7 @@
 //! Filling in the `${…}` references of a recipe, anew at each start: a restart takes a rotated secret.
 
 mod env_file;
+mod programs;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,11 +11,13 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use programs::{Programs, Standing, Teller};
+
 use crate::{
-    config::template::{self, Reference},
+    config::template::{self, Address, Reference},
     environment::{self, InheritEnv, LoginEnvironment},
     error::{Error, Result},
-    process,
+    process::{self, Spawn},
     secret::{Secrets, looks_secret},
 };
 
@@ -30,9 +33,25 @@ pub(crate) struct Surroundings {
     pub(crate) may_run_commands: bool,
     /// Variables that hold secrets of some entry: no business of a shell's.
     pub(crate) withheld: Withheld,
+    /// The programs that are started and kept beside the entries.
+    pub(crate) programs: Programs,
 }
 
 impl Surroundings {
+    /// The same for who wants to know what would be run, and starts nothing.
+    pub(crate) fn as_written(&self) -> Self {
+        Self { programs: self.programs.as_written(), ..self.clone() }
+    }
+
+    /// Returns when the browsers that texts refer to are up, or have failed to be. Cancel safe.
+    pub(crate) async fn browsers_settled<'t>(&self, texts: impl IntoIterator<Item = &'t str>) {
+        for reference in texts.into_iter().flat_map(template::references) {
+            if let Reference::Browser { program, .. } = reference {
+                self.programs.settled(&program).await;
+            }
+        }
+    }
+
     /// Whether the same references stand for the same.
     pub(crate) fn mean_the_same_as(&self, other: &Self) -> bool {
         self.workspace == other.workspace && self.may_run_commands == other.may_run_commands
@@ -55,7 +74,8 @@ impl Withheld {
             | Reference::File(_)
             | Reference::Command(_)
             | Reference::WorkspaceFolder
-            | Reference::UserHome => Vec::new(),
+            | Reference::UserHome
+            | Reference::Browser { .. } => Vec::new(),
         });
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(names);
     }
@@ -187,6 +207,16 @@ impl<'a> Filler<'a> {
             Reference::UserHome => environment::home()
                 .map(|home| home.to_string_lossy().into_owned())
                 .ok_or_else(|| unset("HOME", "${userHome}")),
+            Reference::Browser { program, address } => {
+                let found = self.around.programs.endpoint(program);
+                let found = found.map_err(|reason| Error::Template { reference: reference.to_string(), reason })?;
+                Ok(match (found, address) {
+                    (None, _) => reference.to_string(),
+                    (Some(endpoint), Address::Port) => endpoint.port.to_string(),
+                    (Some(endpoint), Address::Url) => endpoint.url(),
+                    (Some(endpoint), Address::WsUrl) => endpoint.ws_url,
+                })
+            }
         }
     }
 
@@ -225,8 +255,7 @@ impl<'a> Filler<'a> {
             ));
         }
         let env = environment::curated(&self.login, &InheritEnv::All);
-        let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let printed = process::capture(Path::new("/bin/sh"), &["-c", command], env, COMMAND).await;
+        let printed = process::capture(Spawn::new("/bin/sh", ["-c", command], env), COMMAND).await;
         let captured = printed.map_err(|error| failed(error.to_string()))?;
         if !captured.status.is_some_and(|status| status.success()) {
             return Err(failed(format!("the program {}", process::describe(captured.status))));

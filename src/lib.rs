@@ -13,8 +13,11 @@
 //! | `registry` | all tools and the route of each name |
 //! | `fill` | what `${…}` references stand for, looked up at each start |
 //! | `entry` | an entry as a unit: from its recipe to what stands behind its namespace |
+//! | `command` | from the command of an entry or a program to what is started for it |
+//! | `chrome` | a Chrome: found, launched, known to be ours |
 //! | `connection` | sessions with MCP servers |
 //! | `shell` | the built-in shell |
+//! | `managed` | programs that are kept beside the entries, as units |
 //! | `supervisor` | the state machine that keeps a unit as it should be; it knows no MCP |
 //! | `process` | one child and all that descends from it; the guard; what a killed run has left |
 //! | `config` | what a Computer is made of, and the file it is written in |
@@ -27,6 +30,8 @@
 //!
 //! The program's verbs are in `cli`, beside `main`, and use nothing but what is public here.
 
+mod chrome;
+mod command;
 mod computer;
 pub mod config;
 mod connection;
@@ -36,6 +41,7 @@ mod error;
 mod fill;
 pub mod front;
 mod glob;
+mod managed;
 mod name;
 mod process;
 mod provider;
@@ -50,14 +56,19 @@ mod supervisor;
 mod web;
 mod wire;
 
+pub use chrome::ChromeInstance;
 pub use computer::{
-    AddOptions, Applied, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, RetryDegraded,
-    Started,
+    AddOptions, Applied, Computer, ComputerHealth, EnsureReady, EntryHealth, EntryPlan, Event, Events, ProgramHealth,
+    ProgramPlan, RetryDegraded, Started,
 };
-pub use config::{ComputerConfig, EntryConfig, HttpConfig, ShellConfig, ShellMode, StdioConfig};
-pub use error::{Delivery, Error, Limit, Outlook, Result};
+pub use config::{
+    ChromeLaunchOptions, CommandConfig, ComputerConfig, EntryConfig, HttpConfig, ProgramConfig, Ready, ShellConfig,
+    ShellMode, StdioConfig,
+};
+pub use error::{ChromeError, Delivery, Error, Limit, Outlook, Result};
+pub use managed::ManagedProcess;
 pub use name::{Namespace, join, namespace_of, status_tool};
-pub use process::{guard, open_files};
+pub use process::{Stray, guard, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };

@@ -11,8 +11,10 @@ mod limits;
 mod mark;
 pub mod open_files;
 mod pipe;
+mod running;
 pub(crate) mod runs;
 mod spawner;
+mod stray;
 mod table;
 mod tail;
 mod terminal;
@@ -34,6 +36,8 @@ use leader::Leader;
 pub use limits::Limits;
 use mark::Mark;
 pub(crate) use pipe::{Reader, Writer};
+pub(crate) use running::Running;
+pub use stray::Stray;
 pub(crate) use table::is_stopped;
 pub(crate) use tail::Tail;
 pub(crate) use terminal::{Size, Terminal};
@@ -41,6 +45,9 @@ pub(crate) use usage::{Usage, UsageMeter};
 pub(crate) use watch::{Found, Watch};
 
 use crate::{shutdown::Grace, wire::Input};
+
+/// How long is waited for what a program that has ended printed last: somebody else may hold its pipes.
+pub(crate) const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// How to start a process.
 #[derive(Clone)]
@@ -54,6 +61,24 @@ pub(crate) struct Spawn {
     /// Whether its stdin is a pipe of ours; else it reads nothing.
     pub(crate) stdin: Stdin,
     pub(crate) limits: Limits,
+}
+
+impl Spawn {
+    /// A program that reads nothing, in the topmost directory.
+    pub(crate) fn new(
+        program: impl Into<PathBuf>,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        Self {
+            program: program.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            cwd: PathBuf::from("/"),
+            stdin: Stdin::Null,
+            limits: Limits::default(),
+        }
+    }
 }
 
 impl fmt::Debug for Spawn {
@@ -105,6 +130,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// How long a process is so new that the system cannot have given all its ids once since, the fastest one not.
 const NEW: Duration = Duration::from_millis(200);
 
+/// What those get whose leader has left in order.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
+
 /// How long the kernel may take to carry out kills before what is left is named in the log and left to the guard.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
 
@@ -135,8 +163,8 @@ impl Process {
     /// Returns when the process has ended. On Linux it is not reaped: its ids stay ours until [`end`](Self::end).
     ///
     /// Cancel safe.
-    pub(crate) async fn exited(&mut self) -> Option<ExitStatus> {
-        match &mut self.leader {
+    pub(crate) async fn exited(&self) -> Option<ExitStatus> {
+        match &self.leader {
             Some(leader) => leader.exited().await,
             None => None,
         }
@@ -169,6 +197,25 @@ impl Process {
             cgroup.end().await;
         }
         status
+    }
+
+    /// Ends the process and all that descends from it: the leader is asked to leave with TERM and takes along what is its
+    /// own; whoever is there a moment after it, or when `grace` is over, is killed. Not cancel safe, as
+    /// [`end`](Self::end).
+    pub(crate) async fn leave(self, mut grace: Grace) -> Option<ExitStatus> {
+        if !grace.left().is_zero() {
+            tree::ask(self.pid);
+            let left_behind = async {
+                self.exited().await;
+                sleep(LEFT_BEHIND).await;
+            };
+            tokio::select! {
+                () = self.gone() => {}
+                () = left_behind => {}
+                () = grace.over() => {}
+            }
+        }
+        self.end(Grace::of(Duration::ZERO)).await
     }
 
     /// Kills in rounds until nothing of the process is found alive: a fork may be faster than a round.
@@ -293,23 +340,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// The program could not be started, or was still running at the deadline.
-pub(crate) async fn capture(
-    program: &std::path::Path,
-    args: &[&str],
-    env: Vec<(OsString, OsString)>,
-    deadline: Duration,
-) -> io::Result<Captured> {
-    let spawn = Spawn {
-        program: program.to_owned(),
-        args: args.iter().map(OsString::from).collect(),
-        env,
-        cwd: PathBuf::from("/"),
-        stdin: Stdin::Null,
-        limits: Limits::default(),
-    };
+pub(crate) async fn capture(spawn: Spawn, deadline: Duration) -> io::Result<Captured> {
     let (mut reply, answer) = oneshot::channel();
     CAPTURES.spawn(async move {
-        let (mut process, mut pipes) = match Process::spawn(spawn).await {
+        let (process, mut pipes) = match Process::spawn(spawn).await {
             Ok(spawned) => spawned,
             Err(error) => {
                 let _ = reply.send(Err(error));
@@ -317,7 +351,7 @@ pub(crate) async fn capture(
             }
         };
         let begin = Instant::now();
-        let mut reading = Box::pin(read_all(&mut process, &mut pipes));
+        let mut reading = Box::pin(read_all(&process, &mut pipes));
         let outcome = tokio::select! {
             outcome = timeout(deadline, &mut reading) => outcome,
             () = reply.closed() => timeout(FAREWELL.min(deadline.saturating_sub(begin.elapsed())), &mut reading).await,
@@ -342,15 +376,15 @@ pub(crate) async fn captures_ended() {
     let _ = timeout(FAREWELL * 2, none).await;
 }
 
-async fn read_all(process: &mut Process, pipes: &mut Pipes) -> io::Result<Captured> {
+async fn read_all(process: &Process, pipes: &mut Pipes) -> io::Result<Captured> {
     const LIMIT: usize = 4 << 20;
-    const LAST_WORDS: Duration = Duration::from_millis(50);
+    const LAST_BYTES: Duration = Duration::from_millis(50);
     let (mut printed, mut rubbish) = (Vec::new(), Vec::new());
     let mut open = (true, true);
     let mut exited: Option<Instant> = None;
     let mut status = None;
     while open.0 || exited.is_none() {
-        let last = exited.unwrap_or_else(Instant::now) + LAST_WORDS;
+        let last = exited.unwrap_or_else(Instant::now) + LAST_BYTES;
         tokio::select! {
             read = pipes.stdout.read_into(&mut printed), if open.0 => open.0 = read? > 0,
             read = pipes.stderr.read_into(&mut rubbish), if open.1 => { open.1 = read? > 0; rubbish.clear(); }

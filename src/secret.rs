@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use crate::error::Error;
+use crate::error::{ChromeError, Error};
 
 /// The secret values of an entry. Cheap to clone.
 #[derive(Clone, Default)]
@@ -68,6 +68,13 @@ impl Secrets {
                 Error::Http { act, url: mask(url), reason: mask(reason), delivery }
             }
             Error::NeedsAuth { url, cure } => Error::NeedsAuth { url: mask(url), cure: mask(cure) },
+            Error::ProgramEnded { how, output } => Error::ProgramEnded { how, output: mask(output) },
+            Error::Chrome(ChromeError::Exited { how, stderr }) => {
+                Error::Chrome(ChromeError::Exited { how, stderr: mask(stderr) })
+            }
+            Error::Chrome(ChromeError::NotReady { after, reason, stderr }) => {
+                Error::Chrome(ChromeError::NotReady { after, reason, stderr: mask(stderr) })
+            }
             Error::Panicked(words) => Error::Panicked(mask(words)),
             other => other,
         }

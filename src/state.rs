@@ -10,7 +10,7 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    config::{ComputerConfig, EntryKind, template, template::Reference},
+    config::{ComputerConfig, EntryKind, ProgramConfig, template, template::Reference},
     environment,
 };
 
@@ -137,7 +137,9 @@ impl State {
 fn identity(config: &ComputerConfig, path: Option<&Path>) -> String {
     let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let place = path.map_or_else(|| PathBuf::from(BUILT_IN), canonical);
-    let directory = if config.entries.iter().any(|(_, entry)| depends_on_directory(&entry.kind)) {
+    let entries = config.entries.iter().any(|(_, entry)| depends_on_directory(&entry.kind));
+    let programs = config.programs.iter().any(|(_, program)| program_depends_on_directory(program));
+    let directory = if entries || programs {
         canonical(&config.workspace.clone().unwrap_or_else(environment::current_dir))
     } else {
         PathBuf::new()
@@ -164,6 +166,26 @@ fn depends_on_directory(kind: &EntryKind) -> bool {
         EntryKind::Shell(config) => config.cwd.as_deref().is_none_or(is_relative),
     };
     runs_there || kind.texts().into_iter().any(means_directory)
+}
+
+/// Whether a managed program is another one in another directory.
+fn program_depends_on_directory(program: &ProgramConfig) -> bool {
+    let is_relative = |path: &Path| path.to_str().is_some_and(|path| !path.starts_with(['/', '~', '$']));
+    let runs_there = match program {
+        ProgramConfig::Chrome(chrome) => {
+            // A name alone is looked for on PATH.
+            let is_path = |path: &&PathBuf| path.components().count() > 1;
+            let paths = chrome.profile_dir.iter().chain(chrome.chrome_path.iter().filter(is_path));
+            paths.into_iter().any(|path| is_relative(path))
+        }
+        ProgramConfig::Command(command) => {
+            let is_path = command.command.contains('/') && !command.command.contains(['@', ':']);
+            // Without a directory of its own it runs in ours.
+            command.cwd.as_deref().is_none_or(|cwd| is_relative(Path::new(cwd)))
+                || (is_path && is_relative(Path::new(&command.command)))
+        }
+    };
+    runs_there || program.texts().into_iter().any(means_directory)
 }
 
 /// Whether a text means something below the directory: `.`, `../x`, `--root=./x`, `${workspaceFolder}`.

@@ -138,6 +138,11 @@ impl<F: Clone> Handle<F> {
         self.ask(Command::Restart).await;
     }
 
+    /// [`restart`](Self::restart) without waiting for it.
+    pub(crate) fn begin(&self) {
+        drop(self.send(Command::Restart));
+    }
+
     /// Starts what should be up and is not; returns when that has succeeded or failed.
     pub(crate) async fn ensure(&self) {
         self.ask(Command::Ensure).await;

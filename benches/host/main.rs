@@ -9,6 +9,7 @@
 //! cargo bench --bench host -- front    the program, from outside
 //! cargo bench --bench host -- http     the program over HTTP
 //! cargo bench --bench host -- shell    the shell alone
+//! cargo bench --bench host -- chrome   how soon a Chrome can be controlled, alone
 //! cargo bench --bench host -- floods   the program's memory while a server floods it
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod back;
 mod bare;
 mod calls;
+mod chrome;
 mod flood;
 mod front;
 mod http;
@@ -76,12 +78,15 @@ fn main() -> io::Result<()> {
         idle::machine(plan)
     } else if is_given("shell") {
         shell::measure(plan)
+    } else if is_given("chrome") {
+        chrome::measure(plan)
     } else if is_given("--bench") {
         placed("calls", plan)?;
         start::measure(plan)?;
         back::measure(plan)?;
         idle::measure(plan)?;
-        shell::measure(plan)
+        shell::measure(plan)?;
+        chrome::measure(plan)
     } else {
         // `cargo test --all-targets` runs this too, and has no use for figures.
         Ok(())

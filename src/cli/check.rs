@@ -1,7 +1,7 @@
 //! `computer check`: what is wrong with a config, or what it would run.
 
 use mcp_computer::{
-    Computer, EntryPlan, ShellMode,
+    Computer, EntryPlan, ProgramPlan, ShellMode,
     config::{self, ComputerConfig, Dialect, EntryKind, LoadError, Problem},
     policy,
 };
@@ -32,6 +32,8 @@ struct Report {
     /// What the file of another program holds that goes unused.
     unused: Vec<Problem>,
     entries: Vec<EntryPlan>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    programs: Vec<ProgramPlan>,
     /// The patterns of shell entries, as they were read.
     policies: Vec<ShellPolicy>,
 }
@@ -55,12 +57,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let report = match config::file::load_as(args.config.config.as_deref(), args.config.dialect) {
         Ok(loaded) => {
             let policies = policies(&loaded.config);
-            let entries = Computer::new(loaded.config).plan().await;
-            let ok = entries.iter().all(|entry| entry.problem.is_none());
+            let computer = Computer::new(loaded.config);
+            let (entries, programs) = (computer.plan().await, computer.plan_programs().await);
+            let problems = entries.iter().map(|entry| &entry.problem);
+            let ok = problems.chain(programs.iter().map(|program| &program.problem)).all(Option::is_none);
             let path = loaded.path.map(|path| path.to_string_lossy().into_owned());
             let dialect = Some(loaded.dialect.name());
             let (warnings, unused) = (loaded.warnings, loaded.unused);
-            Report { ok, path, dialect, problems: Vec::new(), warnings, unused, entries, policies }
+            Report { ok, path, dialect, problems: Vec::new(), warnings, unused, entries, programs, policies }
         }
         Err(LoadError::Problems(problems)) => Report { problems, dialect: dialect(&args.config), ..Report::default() },
         Err(other) => return Err(Usage::because(other)),
@@ -134,7 +138,8 @@ fn show(report: &Report) -> anyhow::Result<()> {
             paint::mark(report.ok, colour)
         ),
     })?;
-    let rows: Vec<Vec<String>> = report.entries.iter().map(row).collect();
+    let rows: Vec<Vec<String>> =
+        report.entries.iter().map(row).chain(report.programs.iter().map(program_row)).collect();
     answer(&paint::columns(&rows))?;
     report.policies.iter().try_for_each(show_policy)?;
     if report.unused.is_empty() {
@@ -150,6 +155,17 @@ fn whose(report: &Report) -> String {
     let dialect = report.dialect.and_then(|name| name.parse::<Dialect>().ok());
     let other = dialect.filter(|dialect| *dialect != Dialect::Computer);
     other.map(|dialect| format!(" (read as a file of {})", dialect.program())).unwrap_or_default()
+}
+
+fn program_row(program: &ProgramPlan) -> Vec<String> {
+    let runs = match (&program.problem, &program.command_line) {
+        (Some(problem), _) => format!("✗ {problem}"),
+        (None, line) => line.clone().unwrap_or_default(),
+    };
+    let note = if program.deferred { "  (launched when it is needed)" } else { "" };
+    let kind = if program.kind == "command" { "program" } else { program.kind };
+    let runs = paint::plain(&format!("{runs}{note}")).replace('\n', "\\n");
+    vec![format!("  {}", paint::brief(&program.name)), kind.to_owned(), runs]
 }
 
 fn row(entry: &EntryPlan) -> Vec<String> {

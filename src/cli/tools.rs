@@ -1,6 +1,6 @@
 //! `computer tools`: the tools as an agent sees them.
 
-use mcp_computer::{Computer, ComputerConfig};
+use mcp_computer::{Computer, ComputerConfig, ProgramConfig};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -56,6 +56,12 @@ pub(super) fn keep(config: &mut ComputerConfig, namespace: &str) -> anyhow::Resu
         };
         return Err(Usage::because(error));
     };
+    let referred = entry.kind.browsers();
+    config.programs.retain(|(name, program)| match program {
+        // One that nobody refers to would be launched for nothing.
+        ProgramConfig::Chrome(_) => referred.contains(name),
+        ProgramConfig::Command(_) => true,
+    });
     if entry.disabled {
         return Err(anyhow::anyhow!("entry `{namespace}` is disabled by the config; remove `disabled` to use it"));
     }

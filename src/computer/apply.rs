@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::{
     Computer, Event,
     board::{Ground, Owner, Slot, Slots, Supervised},
-    control,
+    control, programs,
 };
 use crate::{
     config::ComputerConfig,
@@ -35,6 +35,9 @@ pub struct Applied {
     pub changed: Vec<String>,
     /// Entries that are as they were.
     pub unchanged: Vec<String>,
+    /// Managed programs that are new, gone, or are started in another way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
     /// Namespaces of it that an entry has which was added by hand: that one stays, and the configuration's waits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<String>,
@@ -43,7 +46,7 @@ pub struct Applied {
 impl Applied {
     /// Whether no entry is another one than before.
     pub fn is_nothing(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty() && self.programs.is_empty()
     }
 }
 
@@ -78,7 +81,7 @@ impl Computer {
             let added: Vec<_> = added.into_iter().filter_map(|name| board.handle(name.as_str())).collect();
             (quiet, switch, added)
         };
-        let Switch { applied, removed, renewed, .. } = switch;
+        let Switch { applied, removed, renewed, programs, .. } = switch;
         self.tell(&applied);
         let begun = async {
             let _ = timeout(TOGETHER, join(join_all(renewed), join_all(added.into_iter().map(control::settled)))).await;
@@ -86,6 +89,8 @@ impl Computer {
         };
         // A supervisor that panicked has dropped its unit, which kills it.
         join(begun, join_all(removed.into_iter().map(|removed| removed.task))).await;
+        // After the entries that used them.
+        programs.carried_out().await;
         applied
     }
 
@@ -107,7 +112,9 @@ impl Computer {
             mem::replace(&mut *settings, config.clone())
         };
         let board = &self.inner.board;
-        let switch = board.change(|slots| {
+        // First, so that entries that refer to a new one wait for it.
+        let programs = self.change_programs(&config, &before);
+        let mut switch = board.change(|slots| {
             slots.ground = Ground::of(&config);
             let mut switch = Switch::default();
             switch.remove(slots, &config);
@@ -134,11 +141,13 @@ impl Computer {
         for removed in &switch.removed {
             self.let_leave(&removed.handle);
         }
+        switch.applied.programs = programs.names();
+        switch.programs = programs;
         switch
     }
 
     fn tell(&self, applied: &Applied) {
-        let Applied { added, removed, changed, unchanged: _, taken } = applied;
+        let Applied { added, removed, changed, unchanged: _, programs, taken } = applied;
         for namespace in added {
             self.inner.board.tell(Event::EntryAdded { namespace: namespace.clone() });
         }
@@ -148,7 +157,7 @@ impl Computer {
         if !taken.is_empty() {
             tracing::warn!(?taken, "entries that were added by hand have names of the configuration's, and stay");
         }
-        tracing::info!(?added, ?removed, ?changed, "another configuration holds");
+        tracing::info!(?added, ?removed, ?changed, ?programs, "another configuration holds");
         let (added, removed, changed) = (added.clone(), removed.clone(), changed.clone());
         self.inner.board.tell(Event::ConfigApplied { added, removed, changed });
     }
@@ -162,6 +171,7 @@ struct Switch {
     removed: Vec<Supervised>,
     /// The entries that are started anew or held; each is ready when that has happened.
     renewed: Vec<BoxFuture<'static, ()>>,
+    programs: programs::Change,
 }
 
 impl Switch {

@@ -21,17 +21,19 @@ use crate::{
     connection::Subscribed,
     entry::{Basis, Recipe, Said},
     environment,
-    fill::{Surroundings, Withheld},
+    fill::{Programs, Surroundings, Withheld},
     name::Namespace,
     process::Keeper,
     registry::{Member, Registry, Rules},
     source::{Face, Listener, Notices},
-    supervisor::Handle,
+    supervisor::{Handle, Policy},
 };
 
 /// The entries, and the tools that they show.
 pub(crate) struct Board {
     withheld: Withheld,
+    /// How the managed programs stand.
+    programs: Programs,
     /// Who has the programs that outlive their entries.
     pub(super) keeper: Keeper,
     notices: Notices,
@@ -109,6 +111,7 @@ impl Board {
         let slots = Slots { by_name: BTreeMap::new(), order: Vec::new(), ground: Ground::of(config) };
         Self {
             withheld: Withheld::default(),
+            programs: Programs::default(),
             keeper: Keeper::default(),
             notices: Notices::default(),
             levels: Levels::default(),
@@ -141,11 +144,7 @@ impl Board {
             subscribed.set_level(level);
         }
         Recipe {
-            around: Surroundings {
-                workspace: ground.workspace.clone(),
-                may_run_commands: ground.may_run_commands,
-                withheld: self.withheld.clone(),
-            },
+            around: self.around_of(ground),
             keeper: self.keeper.clone(),
             notices: self.notices.clone(),
             subscribed,
@@ -154,6 +153,40 @@ impl Board {
             namespace: namespace.clone(),
             config,
         }
+    }
+
+    fn around_of(&self, ground: &Ground) -> Surroundings {
+        Surroundings {
+            workspace: ground.workspace.clone(),
+            may_run_commands: ground.may_run_commands,
+            withheld: self.withheld.clone(),
+            programs: self.programs.clone(),
+        }
+    }
+
+    /// What the references of a recipe that is made now are looked up in.
+    pub(super) fn around(&self) -> Surroundings {
+        self.around_of(&self.slots().ground)
+    }
+
+    /// How the managed programs stand.
+    pub(super) fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// Whether somebody refers to a browser, and nobody who does is to be up until it is asked for.
+    pub(super) fn only_deferred_refer_to(&self, browser: &str) -> bool {
+        let slots = self.slots();
+        let mut who = slots.by_name.values().filter(|slot| slot.refers_to(browser)).peekable();
+        who.peek().is_some() && who.all(|slot| slot.deferred || slot.recipe.config.disabled)
+    }
+
+    /// The running entries that refer to a browser.
+    pub(super) fn who_refers_to(&self, browser: &str) -> Vec<(Basis, Handle<Face>, Policy)> {
+        let slots = self.slots();
+        let who = slots.by_name.values().filter(|slot| slot.refers_to(browser));
+        who.filter_map(|slot| Some((slot.basis.clone(), slot.live.as_ref()?.handle.clone(), slot.recipe.policy())))
+            .collect()
     }
 
     /// Changes who is there, at one blow for whoever looks. `change` must not take long: everybody waits.
@@ -340,6 +373,10 @@ impl Slot {
         self.deferred = recipe.config.deferred;
         self.basis.replace(recipe.clone());
         self.recipe = recipe;
+    }
+
+    fn refers_to(&self, browser: &str) -> bool {
+        self.recipe.config.kind.browsers().iter().any(|name| name == browser)
     }
 
     fn member(&self) -> Option<Member> {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::runtime::Handle as Runtime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
     board::{Board, Owner, Slot, Supervised},
-    health, words,
+    health, programs, words,
 };
 use crate::{
     config::EntryConfig,
@@ -43,7 +43,7 @@ impl Computer {
             return Ok(Started::default());
         }
         process::runs::swept().await;
-        self.settled().await;
+        join(self.settled(), self.programs_settled()).await;
         self.inner.board.publish();
         let mut wanted = 0;
         let mut errors = Vec::new();
@@ -54,7 +54,10 @@ impl Computer {
                 errors.extend(status.error().map(|error| format!("{namespace}: {error}")));
             }
         }
-        if wanted > 0 && errors.len() == wanted { Err(Error::AllFailed(errors)) } else { Ok(Started { errors }) }
+        let all_failed = wanted > 0 && errors.len() == wanted;
+        let programs = self.programs_health().into_iter();
+        errors.extend(programs.filter_map(|program| Some(format!("{}: {}", program.name, program.failure()?))));
+        if all_failed { Err(Error::AllFailed(errors)) } else { Ok(Started { errors }) }
     }
 
     /// Begins to connect every entry that is not deferred, without waiting. False when it was started before.
@@ -69,6 +72,7 @@ impl Computer {
             let guard = Arc::new(stop.clone().drop_guard());
             *run = Some(Run {
                 tasks: TaskTracker::new(),
+                programs: TaskTracker::new(),
                 stop,
                 begun: Instant::now(),
                 runtime: Runtime::current(),
@@ -83,6 +87,10 @@ impl Computer {
             run.tasks.spawn(run.stop.clone().run_until_cancelled_owned(process::runs::swept()));
         }
         self.watch_sleep();
+        // First, so that entries know for whom they may have to wait.
+        if let Some(run) = self.run() {
+            self.drive_programs(&run);
+        }
         for namespace in self.inner.board.namespaces() {
             self.supervise(&namespace);
         }
@@ -137,7 +145,7 @@ impl Computer {
     pub async fn stop_within(&self, grace: Duration) {
         let Some((run, live)) = self.take_run() else {
             let ending = self.inner.ending.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(tasks) = ending {
+            for tasks in ending.into_iter().flatten() {
                 tasks.wait().await;
             }
             return;
@@ -151,6 +159,9 @@ impl Computer {
         }
         run.stop.cancel();
         run.tasks.wait().await;
+        // They are there for the entries, and leave after them.
+        self.end_programs(programs::grace_after(grace));
+        run.programs.wait().await;
         self.inner.board.keeper.end(grace.min(KEPT)).await;
         // A login shell that was being asked for its environment is on its way to its end.
         process::captures_ended().await;
@@ -165,7 +176,8 @@ impl Computer {
         // Under the same lock as what puts them there: none is missed, and none of the next run is taken.
         let live = self.inner.board.take_live();
         run.tasks.close();
-        *ending = Some(run.tasks.clone());
+        run.programs.close();
+        *ending = Some([run.tasks.clone(), run.programs.clone()]);
         Some((run, live))
     }
 
@@ -319,7 +331,7 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            _ = futures_util::future::join(supervised, following) => {}
+            _ = join(supervised, following) => {}
             () = deserted => {}
         }
     };
@@ -366,7 +378,7 @@ fn say(state: &str, error: Option<&str>) {
 }
 
 /// Returns when an entry is up, has failed, or is not to be up.
-pub(super) async fn settled(handle: Handle<Face>) {
+pub(super) async fn settled<F: Clone>(handle: Handle<F>) {
     let mut watch = handle.watch();
     let _ = watch.wait_for(Status::is_settled).await;
 }

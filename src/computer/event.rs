@@ -32,6 +32,19 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// A managed program is in another state.
+    ProgramChanged {
+        /// Its name.
+        name: String,
+        /// The state as health shows it.
+        state: &'static str,
+        /// The port of a Chrome that is up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<u16>,
+        /// What keeps it from being up.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// Another configuration holds.
     ConfigApplied {
         /// Entries that are new.

@@ -19,26 +19,30 @@ use super::{
     Computer,
     board::Board,
     problems,
-    words::{NOT_STARTED, reason, state_name},
+    words::{NOT_STARTED, reason, reason_of_program, state_name},
 };
 use crate::{
     config::EntryKind,
+    managed,
     process::{self, Usage, guard},
     registry::{self, Listed, Registry},
     source::Face,
-    supervisor::{Handle, State},
+    supervisor::{Handle, State, Status},
 };
 
 /// How a Computer is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComputerHealth {
-    /// There is at least one entry, and every entry that should be up is.
+    /// There is at least one entry, and every entry and program that should be up is.
     pub healthy: bool,
     /// One for each entry, in the order in which they were given.
     pub entries: Vec<EntryHealth>,
     /// How many tools the catalog has, status tools left out.
     pub total_tools: usize,
+    /// One for each managed program, in the order in which they were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<ProgramHealth>,
     /// What ends our processes when we are killed: `"parent"`, the [guard](crate::guard), or `"none"`.
     pub guard: &'static str,
     /// Why the configuration as it is written now does not hold; absent when it does.
@@ -107,6 +111,116 @@ pub struct EntryHealth {
     pub problems: Vec<String>,
 }
 
+/// How a managed program is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramHealth {
+    /// Its name: `chrome` and `chromes.NAME` are those of Chromes.
+    pub name: String,
+    /// `chrome`, `command`, or `child` for one that the caller has started.
+    pub kind: &'static str,
+    /// It is up.
+    pub healthy: bool,
+    /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred` or `needsInput`.
+    pub state: &'static str,
+    /// Why it is not up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The process at the root of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The port of a Chrome's debugging protocol on 127.0.0.1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The name and version that a Chrome gave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How long it has been up, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// How often it was started again, after the first time.
+    pub restarts: u32,
+    /// How many starts in a row have failed, or which one is under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// In how many milliseconds it is tried again, when it waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+    /// Resident memory of its whole process tree, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rss_bytes: Option<u64>,
+    /// What its whole process tree uses of one processor, since health was asked last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f32>,
+    /// What went wrong last, even if it is up again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The last lines that it printed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_output: Option<String>,
+    /// The command line as it was resolved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// What is odd about it: a Chrome without its sandbox.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+impl ProgramHealth {
+    /// One that nobody drives.
+    pub(super) fn new(name: &str, kind: &'static str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            healthy: false,
+            state: state_name(&State::<()>::Idle),
+            error: Some(NOT_STARTED.to_owned()),
+            pid: None,
+            port: None,
+            version: None,
+            uptime_ms: None,
+            restarts: 0,
+            attempt: None,
+            retry_in_ms: None,
+            rss_bytes: None,
+            cpu_percent: None,
+            last_error: None,
+            last_output: None,
+            command: None,
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn fill(&mut self, status: &Status<managed::Face>) {
+        self.state = state_name(&status.state);
+        self.error = reason_of_program(status);
+        self.healthy = status.ready().is_some();
+        self.restarts = status.restarts;
+        self.attempt = attempt(&status.state);
+        self.retry_in_ms = status.retry_at().map(|at| millis(at.saturating_duration_since(Instant::now())));
+        self.last_error = status.last_error.as_ref().map(ToString::to_string);
+        let up = status.ready();
+        self.uptime_ms = up.map(|_| millis(status.since.elapsed()));
+        self.pid = up.map(|face| face.pid);
+        self.port = up.and_then(|face| face.endpoint.as_ref()).map(|endpoint| endpoint.port);
+        if let Some(face) = up.or(status.last_face.as_ref()) {
+            self.version.clone_from(&face.version);
+            self.command.clone_from(&face.command);
+            self.problems.clone_from(&face.problems);
+            self.last_output = Some(face.tail.last_lines()).filter(|lines| !lines.is_empty());
+        }
+    }
+
+    /// What keeps it from being up, where it should be.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.error.as_deref().filter(|_| self.is_wanted())
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(self.state, "deferred" | "stopped")
+    }
+}
+
 /// What came of [`Computer::ensure_ready`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,10 +228,10 @@ pub struct EnsureReady {
     /// How everything is now.
     #[serde(flatten)]
     pub health: ComputerHealth,
-    /// Entries that were not up and are; absent when all was well.
+    /// Programs and entries that were not up and are; absent when all was well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<Vec<String>>,
-    /// Entries that should be up and are not; absent when all was well.
+    /// Programs and entries that should be up and are not; absent when all was well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed_entries: Option<Vec<String>>,
 }
@@ -126,9 +240,9 @@ pub struct EnsureReady {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryDegraded {
-    /// Entries that were not up and are.
+    /// Programs and entries that were not up and are.
     pub recovered: Vec<String>,
-    /// Entries that should be up and are not.
+    /// Programs and entries that should be up and are not.
     pub still_degraded: Vec<String>,
 }
 
@@ -140,7 +254,14 @@ impl Computer {
         let faces: Vec<Option<Face>> =
             names.iter().map(|name| board.handle(name).and_then(|handle| handle.status().ready().cloned())).collect();
         let probes = join_all(faces.iter().map(|face| probe(face.clone()))).await;
-        let usage = self.usage(&faces).await;
+        let mut programs = self.programs_health();
+        let pids = faces.iter().flatten().filter_map(|face| face.about().pid);
+        let usage = self.usage(pids.chain(programs.iter().filter_map(|program| program.pid)).collect()).await;
+        for program in &mut programs {
+            let used = program.pid.and_then(|pid| usage.get(&pid));
+            program.rss_bytes = used.map(|used| used.rss_bytes);
+            program.cpu_percent = used.map(|used| used.cpu_percent);
+        }
         let entries: Vec<EntryHealth> = names
             .iter()
             .zip(probes)
@@ -158,7 +279,10 @@ impl Computer {
             .collect();
         let wanted = |entry: &&EntryHealth| !matches!(entry.state, "deferred" | "stopped" | "disabled");
         ComputerHealth {
-            healthy: !entries.is_empty() && entries.iter().filter(wanted).all(|entry| entry.healthy),
+            healthy: !entries.is_empty()
+                && entries.iter().filter(wanted).all(|entry| entry.healthy)
+                && programs.iter().all(|program| program.healthy || !program.is_wanted()),
+            programs,
             total_tools: board.registry().own().tools(),
             guard: if guard::pid().is_some() { "parent" } else { "none" },
             config_problems: self.config_problems(),
@@ -166,8 +290,7 @@ impl Computer {
         }
     }
 
-    async fn usage(&self, faces: &[Option<Face>]) -> HashMap<u32, Usage> {
-        let pids: Vec<u32> = faces.iter().flatten().filter_map(|face| face.about().pid).collect();
+    async fn usage(&self, pids: Vec<u32>) -> HashMap<u32, Usage> {
         if pids.is_empty() {
             return HashMap::new();
         }
@@ -185,7 +308,11 @@ impl Computer {
             .ready
             .run(move || async move {
                 let before = this.health().await;
-                let (recovered, failed) = this.bring_up(&degraded(&before)).await;
+                // First: entries may be down for want of them.
+                let (mut recovered, mut failed) = this.bring_programs_up().await;
+                let (up, down) = this.bring_up(&degraded(&before)).await;
+                recovered.extend(up);
+                failed.extend(down);
                 if before.healthy || (recovered.is_empty() && failed.is_empty()) {
                     return EnsureReady { health: before, recovered: None, failed_entries: None };
                 }
@@ -203,7 +330,10 @@ impl Computer {
             .retry
             .run(move || async move {
                 let names = degraded(&this.health().await);
-                let (recovered, still_degraded) = this.bring_up(&names).await;
+                let (mut recovered, mut still_degraded) = this.bring_programs_up().await;
+                let (up, down) = this.bring_up(&names).await;
+                recovered.extend(up);
+                still_degraded.extend(down);
                 RetryDegraded { recovered, still_degraded }
             })
             .await
@@ -256,7 +386,7 @@ pub(super) fn one(board: &Board, name: &str) -> EntryHealth {
         display_name: recipe.as_ref().and_then(|recipe| recipe.config.display_name.clone()),
         healthy: false,
         error: Some(NOT_STARTED.to_owned()),
-        state: state_name(&State::Idle),
+        state: state_name(&State::<Face>::Idle),
         kind,
         tools: shown(&registry, name),
         pid: None,
@@ -300,10 +430,7 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>, problems: &mut Vec<Stri
     health.error = reason(&status);
     health.healthy = status.ready().is_some() && health.error.is_none();
     health.restarts = status.restarts;
-    match &status.state {
-        State::Starting { attempt } | State::Waiting { attempt, .. } => health.attempt = Some(*attempt),
-        State::Idle | State::Ready(_) | State::Failed(_) | State::Stopped | State::Held(_) => {}
-    }
+    health.attempt = attempt(&status.state);
     health.retry_in_ms = status.retry_at().map(|at| millis(at.saturating_duration_since(Instant::now())));
     health.last_error = status.last_error.as_ref().map(ToString::to_string);
     let up = status.ready();
@@ -315,6 +442,14 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>, problems: &mut Vec<Stri
         health.protocol = about.protocol;
         health.command = about.command;
         problems.splice(0..0, about.problems);
+    }
+}
+
+/// How many starts in a row have failed, or which one is under way.
+fn attempt<F>(state: &State<F>) -> Option<u32> {
+    match state {
+        State::Starting { attempt } | State::Waiting { attempt, .. } => Some(*attempt),
+        State::Idle | State::Ready(_) | State::Failed(_) | State::Stopped | State::Held(_) => None,
     }
 }
 

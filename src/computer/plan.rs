@@ -7,6 +7,7 @@ use super::Computer;
 use crate::{
     config::EntryKind,
     entry::{Plan, Recipe},
+    managed,
 };
 
 /// What a start of an entry would run.
@@ -40,7 +41,48 @@ pub struct EntryPlan {
     pub problem: Option<String>,
 }
 
+/// What a start of a managed program would run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramPlan {
+    /// Its name.
+    pub name: String,
+    /// `chrome` or `command`.
+    pub kind: &'static str,
+    /// The program and its arguments, secrets masked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// The same as one line, for people.
+    #[serde(skip)]
+    pub command_line: Option<String>,
+    /// Launched only when an entry that refers to it is connected.
+    pub deferred: bool,
+    /// Why it could not be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
 impl Computer {
+    /// What a start of each managed program would run. Starts none, and makes no profile. Cancel safe.
+    pub async fn plan_programs(&self) -> Vec<ProgramPlan> {
+        join_all(self.program_recipes().into_iter().map(|recipe| async move {
+            let mut plan = ProgramPlan {
+                name: recipe.name.clone(),
+                kind: recipe.kind.name(),
+                command: None,
+                command_line: None,
+                deferred: recipe.kind.is_browser() && self.board().only_deferred_refer_to(&recipe.name),
+                problem: None,
+            };
+            match managed::resolve(&recipe).await {
+                Ok((line, words)) => (plan.command_line, plan.command) = (Some(line), Some(words)),
+                Err(error) => plan.problem = Some(error.to_string()),
+            }
+            plan
+        }))
+        .await
+    }
+
     /// What a start would run. Starts no entry; a `${cmd:…}` reference is run where that is allowed. Cancel safe.
     pub async fn plan(&self) -> Vec<EntryPlan> {
         let board = self.board();

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A state as people and programs see it.
-pub(super) fn state_name(state: &State<Face>) -> &'static str {
+pub(super) fn state_name<F>(state: &State<F>) -> &'static str {
     match state {
         State::Idle => "idle",
         State::Starting { .. } => "starting",
@@ -24,6 +24,20 @@ pub(super) fn state_name(state: &State<Face>) -> &'static str {
         State::Held(Reason::NeedsAuth { .. }) => "needsAuth",
         State::Held(Reason::NeedsInput) => "needsInput",
     }
+}
+
+/// What keeps a program from being up.
+pub(super) fn reason_of_program<F: Clone>(status: &Status<F>) -> Option<String> {
+    let words = match &status.state {
+        State::Ready(_) => return None,
+        State::Idle => NOT_STARTED,
+        State::Stopped => "Stopped",
+        State::Held(Reason::Deferred) => "It is launched when an entry that refers to it is connected",
+        State::Held(Reason::Disabled) => DISABLED,
+        State::Starting { .. } => "It is being started",
+        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
+    };
+    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
 }
 
 /// What keeps an entry from being up; what one that is up did when it was asked for a sign of life, if it gave none.

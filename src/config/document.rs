@@ -5,6 +5,7 @@ use super::{
     fields::{Fields, Member, Node},
     keys::{self, Shape},
     problem::{Findings, Report},
+    program,
     value::{self, Syntax, Value},
 };
 use crate::name::Namespace;
@@ -52,6 +53,8 @@ fn document<'a>(report: &'a Report<'a>, value: &'a Value, config: &mut ComputerC
 pub(super) fn root(fields: &mut Fields<'_>, config: &mut ComputerConfig) {
     // For editors; what it says is theirs.
     fields.take("$schema").and_then(|node| node.text());
+    // First, so that entries that refer to a Chrome can be told whether there is one.
+    config.programs = program::programs(fields);
     let members = fields.take("mcpServers").and_then(|node| node.map("an object of entries")).unwrap_or_default();
     let entries = self::entries(members, entry::entry);
     let deferred = fields.take("deferredEntries").map(|node| self::deferred(&node, &entries)).unwrap_or_default();
@@ -267,10 +270,10 @@ mod tests {
 
     #[test]
     fn keys_of_planned_abilities_and_of_other_programs_are_refused_by_name() {
-        let found = mistakes(r#"{ "chrome": {}, "servers": {}, "serve": { "pin": 1 }, "mcp": {} }"#);
-        assert_eq!(found[0], "1:3: `chrome` is not there yet in this version: a Chrome that is launched and kept");
-        assert_eq!(found[1], "1:17: `servers` belongs to VS Code's files; `--dialect vscode` reads it so");
-        assert_eq!(found[2], "1:43: `pin` is not there yet in this version: refusing tools whose definition changed");
+        let found = mistakes(r#"{ "servers": {}, "serve": { "pin": 1, "audit": 1 }, "mcp": {} }"#);
+        assert_eq!(found[0], "1:3: `servers` belongs to VS Code's files; `--dialect vscode` reads it so");
+        assert_eq!(found[1], "1:29: `pin` is not there yet in this version: refusing tools whose definition changed");
+        assert_eq!(found[2], "1:39: `audit` is not there yet in this version: a record of the calls");
         assert!(found[3].contains("OpenCode"), "{found:#?}");
     }
 

@@ -73,13 +73,28 @@ impl<'a> Node<'a> {
             self.mistake(&reason);
         }
         for reference in template::references(text) {
-            if let Reference::Input(_) = reference {
-                self.mistake(&format!(
+            match &reference {
+                Reference::Input(_) => self.mistake(&format!(
                     "`{reference}`: inputs belong to VS Code's files, which `--dialect vscode` reads; use `${{NAME}}` here"
-                ));
+                )),
+                Reference::Browser { program, .. } => self.check_browser(&reference, program),
+                _ => {}
             }
         }
         Some(text.to_owned())
+    }
+
+    fn check_browser(&self, reference: &Reference, program: &str) {
+        let known = self.report.browsers();
+        if known.iter().any(|name| name == program) {
+            return;
+        }
+        let cure = match (known.is_empty(), program.strip_prefix("chromes.")) {
+            (false, _) => format!("there is {}", known.join(", ")),
+            (true, Some(name)) => format!("add \"chromes\": {{ \"{name}\": {{}} }}"),
+            (true, None) => format!("add \"{program}\": {{}}"),
+        };
+        self.mistake(&format!("`{reference}`: there is no `{program}` in this config; {cure}"));
     }
 
     /// A text that may hold references, with something in it.

@@ -176,7 +176,10 @@ mod tests {
         let error = LoadError::Problems(parse("{ \"a\": 1,\n  \"servers\": {} }", "x.json").unwrap_err());
         let text = error.to_string();
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with("x.json:1:3: unknown key `a`; known here are $schema, mcpServers"), "{text}");
+        assert!(
+            lines[0].starts_with("x.json:1:3: unknown key `a`; known here are $schema, chrome, chromes, "),
+            "{text}"
+        );
         assert!(lines[1].starts_with("x.json:2:3: `servers` belongs to VS Code's files"), "{text}");
     }
 }

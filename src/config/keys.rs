@@ -13,6 +13,9 @@ pub(super) enum Shape {
     Limits,
     Mode,
     Pattern,
+    Chrome,
+    Program,
+    Ready,
 }
 
 /// Why a key cannot stand here, when it is known at all.
@@ -23,7 +26,15 @@ pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
     let level = match shape {
         Shape::Root => Level::Root,
         Shape::Entry => Level::Entry,
-        Shape::Serve | Shape::Tools | Shape::Diagnostics | Shape::Limits | Shape::Mode | Shape::Pattern => return None,
+        Shape::Serve
+        | Shape::Tools
+        | Shape::Diagnostics
+        | Shape::Limits
+        | Shape::Mode
+        | Shape::Pattern
+        | Shape::Chrome
+        | Shape::Program
+        | Shape::Ready => return None,
     };
     dialect::refusal(level, key, Dialect::Computer)
 }
@@ -48,11 +59,6 @@ fn plain(key: &str) -> String {
 /// Keys of abilities that are planned.
 fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
     match shape {
-        Shape::Root => &[
-            ("chrome", "a Chrome that is launched and kept"),
-            ("chromes", "several Chromes that are launched and kept"),
-            ("managedProcesses", "other programs that are started and kept"),
-        ],
         Shape::Serve => &[
             ("toolMode", "offering three search tools instead of a large catalog"),
             ("pin", "refusing tools whose definition changed"),
@@ -63,7 +69,15 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("lazy", "connecting at the first call"),
             ("idleStop", "stopping an entry that nobody uses"),
         ],
-        Shape::Tools | Shape::Diagnostics | Shape::Limits | Shape::Mode | Shape::Pattern => &[],
+        Shape::Root
+        | Shape::Tools
+        | Shape::Diagnostics
+        | Shape::Limits
+        | Shape::Mode
+        | Shape::Pattern
+        | Shape::Chrome
+        | Shape::Program
+        | Shape::Ready => &[],
     }
 }
 
@@ -74,10 +88,10 @@ mod tests {
     #[test]
     fn a_planned_key_says_what_it_will_be() {
         assert_eq!(
-            explain(Shape::Root, "chrome").as_deref(),
-            Some("`chrome` is not there yet in this version: a Chrome that is launched and kept")
+            explain(Shape::Serve, "pin").as_deref(),
+            Some("`pin` is not there yet in this version: refusing tools whose definition changed")
         );
-        assert_eq!(explain(Shape::Entry, "chrome"), None);
+        assert_eq!(explain(Shape::Entry, "pin"), None);
     }
 
     #[test]

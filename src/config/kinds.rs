@@ -49,7 +49,7 @@ pub(super) fn http(fields: &mut Fields<'_>) -> Option<HttpConfig> {
     url.map(|_| config)
 }
 
-fn url(node: &Node<'_>) -> Option<String> {
+pub(super) fn url(node: &Node<'_>) -> Option<String> {
     let url = node.filled_template()?;
     check_url(node, &url);
     Some(url)
@@ -63,7 +63,7 @@ pub(super) fn check_url(node: &Node<'_>, url: &str) {
     }
 }
 
-fn argv(node: &Node<'_>) -> Option<Vec<String>> {
+pub(super) fn argv(node: &Node<'_>) -> Option<Vec<String>> {
     let elements = node.list("texts, a program and its arguments")?;
     if elements.is_empty() {
         node.mistake("it needs at least a program");
@@ -168,7 +168,7 @@ fn names(node: &Node<'_>) -> Vec<String> {
 
 const LOGINS: &[(&str, Login)] = &[("snapshot", Login::Snapshot), ("always", Login::Always), ("never", Login::Never)];
 
-fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
+pub(super) fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
     match node.value.data {
         Data::Flag(true) => Some(InheritEnv::All),
         Data::Flag(false) => Some(InheritEnv::Curated),
@@ -180,7 +180,7 @@ fn inherit_env(node: &Node<'_>) -> Option<InheritEnv> {
     }
 }
 
-fn env(node: &Node<'_>) -> Vec<(String, String)> {
+pub(super) fn env(node: &Node<'_>) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     for member in node.map("an object of variables").unwrap_or_default() {
         check_variable(&member);

@@ -36,6 +36,8 @@ pub(super) struct Report<'a> {
     file: &'a str,
     text: &'a str,
     findings: RefCell<Vec<(Grade, usize, String)>>,
+    /// The Chromes that texts may refer to.
+    browsers: RefCell<Vec<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,17 @@ enum Grade {
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str, file: &'a str) -> Self {
-        Self { file, text, findings: RefCell::default() }
+        Self { file, text, findings: RefCell::default(), browsers: RefCell::default() }
+    }
+
+    /// Notes a Chrome that texts may refer to.
+    pub(super) fn browser(&self, name: &str) {
+        self.browsers.borrow_mut().push(name.to_owned());
+    }
+
+    /// The Chromes that texts may refer to.
+    pub(super) fn browsers(&self) -> Vec<String> {
+        self.browsers.borrow().clone()
     }
 
     pub(super) fn mistake(&self, at: usize, message: impl Into<String>) {

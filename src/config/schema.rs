@@ -4,6 +4,7 @@
 //! one cannot. Tests hold the two together.
 #![expect(dead_code, reason = "only the shape of these types counts")]
 
+mod program;
 mod shell;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::RecursiveTransform};
 use serde_json::Value;
 
-use self::shell::ShellEntry;
+use self::{
+    program::{Chrome, Program},
+    shell::ShellEntry,
+};
 
 /// The JSON Schema of a config file.
 pub fn schema() -> Value {
@@ -51,6 +55,12 @@ struct Document {
     schema: Option<String>,
     /// The entries. A key is the name in front of the entry's tools; one that is no such name gets a derived one.
     mcp_servers: Option<BTreeMap<String, Entry>>,
+    /// A Chrome that is launched before the entries that refer to it with `${chrome.port}`, and kept.
+    chrome: Option<Chrome>,
+    /// Several Chromes, by name: `${chromes.NAME.port}`.
+    chromes: Option<BTreeMap<String, Chrome>>,
+    /// Other programs that are started before the entries, and kept, by name.
+    managed_processes: Option<BTreeMap<String, Program>>,
     /// Entries that are connected only when somebody asks, by name.
     deferred_entries: Option<Vec<String>>,
     /// When an entry offers a status tool: while it is not up, always, or never.
@@ -292,7 +302,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{ComputerConfig, document, entry, fields::Fields, keys::Shape, limits, mode, problem::Report},
+        config::{
+            ComputerConfig, chrome, document, entry, fields::Fields, keys::Shape, limits, mode, problem::Report,
+            program,
+        },
         environment,
     };
 
@@ -331,6 +344,9 @@ mod tests {
         assert_eq!(definition("Tools"), read(Shape::Tools, |fields| drop(entry::tools(fields))));
         assert_eq!(definition("Diagnostics"), read(Shape::Diagnostics, |fields| drop(entry::diagnostics(fields))));
         assert_eq!(definition("Limits"), read(Shape::Limits, |fields| _ = limits::read(fields)));
+        assert_eq!(definition("Chrome"), read(Shape::Chrome, |fields| drop(chrome::chrome(fields))));
+        assert_eq!(definition("Program"), read(Shape::Program, |fields| drop(program::command(fields))));
+        assert_eq!(definition("Ready"), read(Shape::Ready, |fields| drop(program::checks(fields))));
         assert_eq!(definition("Mode"), read(Shape::Mode, |fields| drop(mode::lists(fields))));
         assert_eq!(definition("PatternObject"), read(Shape::Pattern, |fields| drop(mode::pattern(fields))));
         assert_eq!(definition("StdioEntry"), entry::stdio_keys().into_iter().collect());

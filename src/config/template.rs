@@ -37,7 +37,27 @@ pub enum Reference {
     WorkspaceFolder,
     /// `${userHome}`.
     UserHome,
+    /// `${chrome.port}` or `${chromes.NAME.port}`: where a Chrome of the configuration is reached.
+    Browser {
+        /// The name of the program: `chrome`, or `chromes.NAME`.
+        program: String,
+        /// What of it.
+        address: Address,
+    },
 }
+
+/// How a browser is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// The port on the loopback address: `9222`.
+    Port,
+    /// `http://127.0.0.1:9222`.
+    Url,
+    /// `ws://127.0.0.1:9222/devtools/browser/…`, which is another one after each start.
+    WsUrl,
+}
+
+const ADDRESSES: [(&str, Address); 3] = [("port", Address::Port), ("url", Address::Url), ("wsUrl", Address::WsUrl)];
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,6 +70,10 @@ impl fmt::Display for Reference {
             Self::Input(id) => write!(f, "${{input:{id}}}"),
             Self::WorkspaceFolder => f.write_str("${workspaceFolder}"),
             Self::UserHome => f.write_str("${userHome}"),
+            Self::Browser { program, address } => {
+                let word = ADDRESSES.iter().find(|(_, known)| known == address).map_or("", |(word, _)| word);
+                write!(f, "${{{program}.{word}}}")
+            }
         }
     }
 }
@@ -140,6 +164,9 @@ fn reference(body: &str) -> Result<Reference, String> {
         "userHome" => return Ok(Reference::UserHome),
         _ => {}
     }
+    if let Some(reference) = browser(body) {
+        return Ok(reference);
+    }
     if let Some((name, default)) = body.split_once(":-")
         && is_variable(name)
     {
@@ -155,11 +182,22 @@ fn reference(body: &str) -> Result<Reference, String> {
     }
 }
 
+/// `chrome.port`, `chromes.work.wsUrl`.
+fn browser(body: &str) -> Option<Reference> {
+    let (program, word) = body.rsplit_once('.')?;
+    let is_one = program == "chrome" || program.strip_prefix("chromes.").is_some_and(|name| !name.is_empty());
+    let (_, address) = ADDRESSES.iter().find(|(known, _)| *known == word).filter(|_| is_one)?;
+    Some(Reference::Browser { program: program.to_owned(), address: *address })
+}
+
 /// Why a reference is none of ours.
 fn refusal(body: &str) -> String {
     let head = body.split([':', '.']).next().unwrap_or(body);
     let reason = match head {
-        "chrome" | "chromes" => "references to Chrome are not there yet in this version",
+        "chrome" | "chromes" => {
+            "a Chrome is referred to as `${chrome.port}`, `${chrome.url}` or `${chrome.wsUrl}`, one of several as \
+             `${chromes.NAME.port}`"
+        }
         "input" => "`input:` needs the id of an input",
         "env" => "`env:` takes the name of a variable; a default is written `${NAME:-default}`",
         "file" => "`file:` needs a path",
@@ -192,8 +230,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_reference_is_read_and_prints_as_it_was_written() {
-        let written =
-            "${A_1} ${B:-} ${C:-x:-y} ${env:D} ${file:~/e f} ${cmd:pass show g} ${workspaceFolder} ${userHome}";
+        let written = "${A_1} ${B:-} ${C:-x:-y} ${env:D} ${file:~/e f} ${cmd:pass show g} ${workspaceFolder} \
+                       ${userHome} ${chrome.port} ${chrome.url} ${chromes.at-work.wsUrl}";
+        let browser = |program: &str, address| Reference::Browser { program: program.to_owned(), address };
         let expected = [
             variable("A_1", None),
             variable("B", Some("")),
@@ -203,6 +242,9 @@ mod tests {
             Reference::Command("pass show g".into()),
             Reference::WorkspaceFolder,
             Reference::UserHome,
+            browser("chrome", Address::Port),
+            browser("chrome", Address::Url),
+            browser("chromes.at-work", Address::WsUrl),
         ];
         assert_eq!(references(written), expected);
         let printed: Vec<_> = expected.iter().map(ToString::to_string).collect();
@@ -233,10 +275,9 @@ mod tests {
     fn what_is_no_reference_of_ours_is_refused_by_name() {
         let reason = |text: &str| parse(text).unwrap_err();
         assert_eq!(reason("${input: }"), "`${input: }`: `input:` needs the id of an input");
-        assert_eq!(
-            reason("${chrome.port}"),
-            "`${chrome.port}`: references to Chrome are not there yet in this version"
-        );
+        for odd in ["${chrome.pid}", "${chrome.}", "${chromes.port}", "${chromes.a}"] {
+            assert!(reason(odd).contains("referred to as `${chrome.port}`"), "{odd}: {}", reason(odd));
+        }
         assert_eq!(reason("a ${X"), "a `${` is not closed; close it with `}`, or write `$${` for a literal `${`");
         assert_eq!(reason("${A:-${B}}"), "`${A:-${B}}`: a reference cannot hold another one");
         assert_eq!(

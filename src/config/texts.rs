@@ -1,6 +1,9 @@
 //! The texts of an entry in which references may stand.
 
-use super::EntryKind;
+use super::{
+    EntryKind,
+    template::{self, Reference},
+};
 
 impl EntryKind {
     /// Every text that is filled in when the entry is started.
@@ -21,5 +24,15 @@ impl EntryKind {
             Self::Shell(config) => config.cwd.iter().chain(&config.shell).chain(values(&config.env)).collect(),
         };
         texts.into_iter().map(String::as_str).collect()
+    }
+
+    /// The names of the Chromes that it refers to.
+    pub fn browsers(&self) -> Vec<String> {
+        let references = self.texts().into_iter().flat_map(template::references);
+        let browsers = references.filter_map(|reference| match reference {
+            Reference::Browser { program, .. } => Some(program),
+            _ => None,
+        });
+        browsers.collect()
     }
 }

@@ -41,6 +41,11 @@ impl Basis {
         self.inner().recipe = recipe;
     }
 
+    /// A start has begun and has found nothing yet: what changes before it does is none of a change for it.
+    pub(super) fn begin_start(&self) {
+        self.inner().found = None;
+    }
+
     /// The recipe for a start that begins now. Cancel safe.
     pub(super) async fn for_a_start(&self) -> Arc<Recipe> {
         let recipe = self.recipe();

@@ -12,7 +12,7 @@ use crate::{
     config::{HttpConfig, HttpTransport},
     connection::{self, Happening, Lifecycle, Session},
     error::{Delivery, Error, Result},
-    fill::Filler,
+    fill::{Filler, Surroundings},
     shutdown::Grace,
     source::Face,
     supervisor::Event,
@@ -45,8 +45,8 @@ pub(crate) struct Server {
 }
 
 /// Where a connect would go.
-pub(super) async fn resolve(recipe: &Recipe, config: &HttpConfig) -> Result<String> {
-    let mut filler = Filler::new(&recipe.around).await;
+pub(super) async fn resolve(around: &Surroundings, config: &HttpConfig) -> Result<String> {
+    let mut filler = Filler::new(around).await;
     let url = prepare::url(&mut filler, &config.url).await?;
     // What is missing there keeps it from connecting as well.
     prepare::headers(&mut filler, &config.headers).await?;
@@ -78,7 +78,7 @@ async fn connect(recipe: &Recipe, config: &HttpConfig, learnt: &mut Learnt) -> R
     // The first refusal says most: what comes after it only guesses.
     let mut first: Option<Error> = None;
     loop {
-        let refused = match attempt(&prepared, config, way, deadline).await {
+        let refused = match attempt((recipe, config), &prepared, way, deadline).await {
             Ok(session) => {
                 learnt.way = Some(way);
                 return Ok(Server { session });
@@ -132,12 +132,12 @@ impl Failed {
 }
 
 async fn attempt(
+    (recipe, config): (&Recipe, &HttpConfig),
     prepared: &Prepared,
-    config: &HttpConfig,
     way: Way,
     deadline: Instant,
 ) -> std::result::Result<Session, Failed> {
-    let mut session = Session::open_http(prepared.site.clone(), prepared.options(config, CONNECT));
+    let mut session = Session::open_http(prepared.site.clone(), prepared.options(recipe, config, CONNECT));
     let outcome = match way {
         Way::Newest => session.connect(Lifecycle::Auto, deadline).await,
         Way::Initialize => session.connect(Lifecycle::Initialize, deadline).await,

@@ -5,21 +5,17 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Company, Recipe,
-    command::{self, Resolved},
-};
+use super::Recipe;
 use crate::{
+    command::{Prepared, Wanted},
     config::{
         StdioConfig,
         template::{self, Reference},
     },
     connection::{Happening, Lifecycle, Link, Options, Session},
-    environment,
     error::{Error, Result},
-    fill::Filler,
-    process::{self, Found, Process, Spawn, Stdin, Tail, Watch},
-    secret::Secrets,
+    fill::Surroundings,
+    process::{self, Found, Process, Stdin, Tail, Watch},
     shutdown::Grace,
     source::Face,
     supervisor::Event,
@@ -49,31 +45,9 @@ pub(crate) struct Server {
     watch: Watch,
 }
 
-/// The command line that a start would run, secrets masked.
-pub(crate) struct CommandLine {
-    resolved: Resolved,
-    args: Vec<String>,
-    secrets: Secrets,
-}
-
-impl CommandLine {
-    /// As a shell would take it.
-    pub(crate) fn line(&self) -> String {
-        self.secrets.mask(&self.resolved.line(&self.args)).into_owned()
-    }
-
-    /// Word by word.
-    pub(crate) fn words(&self) -> Vec<String> {
-        let program = self.resolved.program.to_string_lossy().into_owned();
-        let words = std::iter::once(&program).chain(&self.resolved.args).chain(&self.args);
-        words.map(|word| self.secrets.mask(word).into_owned()).collect()
-    }
-}
-
 /// What a start would run.
-pub(super) async fn resolve(recipe: &Recipe, config: &StdioConfig) -> Result<CommandLine> {
-    let Prepared { resolved, args, secrets, .. } = Prepared::new(recipe, config).await?;
-    Ok(CommandLine { resolved, args, secrets })
+pub(super) async fn resolve(around: &Surroundings, config: &StdioConfig) -> Result<Prepared> {
+    Prepared::new(around, wanted(config)).await
 }
 
 /// Whether its command is found now; nothing when a program would have to be run to know.
@@ -83,64 +57,37 @@ pub(super) async fn finds(recipe: &Recipe, config: &StdioConfig) -> Option<bool>
     if references.any(|reference| matches!(reference, Reference::Command(_))) {
         return None;
     }
-    Some(!matches!(Prepared::new(recipe, config).await, Err(Error::CommandNotFound { .. })))
+    Some(!matches!(resolve(&recipe.around, config).await, Err(Error::CommandNotFound { .. })))
 }
 
-/// A recipe with everything filled in.
-struct Prepared {
-    resolved: Resolved,
-    args: Vec<String>,
-    spawn: Spawn,
-    secrets: Secrets,
-    company: Company,
-}
-
-impl Prepared {
-    async fn new(recipe: &Recipe, config: &StdioConfig) -> Result<Self> {
-        let mut filler = Filler::new(&recipe.around).await;
-        let cwd = filler.directory(config.cwd.as_ref(), &config.command).await?;
-        let command = filler.text(&config.command).await?;
-        let args = filler.texts(&config.args).await?;
-        let mut own = filler.variables(&config.env).await?;
-        if let Some(file) = &config.env_file {
-            let file = filler.text(file).await?;
-            let further = filler.env_file(&file)?;
-            own.splice(0..0, further.into_iter().filter(|(name, _)| config.env.iter().all(|(set, _)| set != name)));
-        }
-        let mut env = environment::curated(&filler.login, &config.inherit_env);
-        env.retain(|(name, _)| own.iter().all(|(set, _)| set != name));
-        env.extend(own);
-        env.retain(|(name, _)| !config.unset.contains(name));
-        // A PATH that the entry sets is meant for finding its program too.
-        let set = env.iter().find(|(name, _)| name == "PATH").map(|(_, path)| environment::split_path(path));
-        let path = set.unwrap_or_else(|| environment::search_path(&filler.login));
-        let secrets = filler.secrets();
-        let (found_in, wanted) = (cwd.clone(), command.clone());
-        let resolved = process::blocking(move || command::resolve(&wanted, &found_in, &path)).await;
-        let resolved = resolved.unwrap_or_else(|| Err(Error::Panicked("looking for a command".into())));
-        let resolved = resolved.map_err(|error| secrets.mask_error(error))?;
-        let all = resolved.args.iter().chain(&args).map(Into::into).collect();
-        let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let (program, limits) = (resolved.program.clone(), config.limits);
-        let spawn = Spawn { program, args: all, env, cwd, stdin: Stdin::Pipe, limits };
-        Ok(Self { resolved, args, spawn, secrets, company: recipe.company() })
+fn wanted(config: &StdioConfig) -> Wanted<'_> {
+    Wanted {
+        command: &config.command,
+        args: &config.args,
+        env: &config.env,
+        env_file: config.env_file.as_ref(),
+        unset: &config.unset,
+        cwd: config.cwd.as_ref(),
+        inherit_env: &config.inherit_env,
+        limits: config.limits,
+        stdin: Stdin::Pipe,
     }
+}
 
-    fn options(&self, config: &StdioConfig) -> Options {
-        let default = if self.resolved.may_fetch(&self.args) { FETCH } else { CONNECT };
-        Options {
-            connect_timeout: config.connect_timeout.unwrap_or(default),
-            call_timeout: config.call_timeout,
-            max_call_time: config.max_call_time,
-            probe_interval: config.probe_interval,
-            max_message: config.max_message,
-            tail: Tail::new(self.secrets.clone()),
-            secrets: self.secrets.clone(),
-            namespace: self.company.namespace.clone(),
-            notices: self.company.notices.clone(),
-            subscribed: self.company.subscribed.clone(),
-            unattended: self.company.unattended,
-        }
+fn options((recipe, config): (&Recipe, &StdioConfig), prepared: &Prepared) -> Options {
+    let default = if prepared.resolved.may_fetch(&prepared.args) { FETCH } else { CONNECT };
+    Options {
+        connect_timeout: config.connect_timeout.unwrap_or(default),
+        call_timeout: config.call_timeout,
+        max_call_time: config.max_call_time,
+        probe_interval: config.probe_interval,
+        max_message: config.max_message,
+        tail: Tail::new(prepared.secrets.clone()),
+        secrets: prepared.secrets.clone(),
+        namespace: recipe.namespace.clone(),
+        notices: recipe.notices.clone(),
+        subscribed: recipe.subscribed.clone(),
+        unattended: recipe.unattended,
     }
 }
 
@@ -155,11 +102,11 @@ pub(super) async fn start(
     cancel: CancellationToken,
 ) -> Result<Server> {
     let prepared = tokio::select! {
-        prepared = Prepared::new(recipe, config) => prepared?,
+        prepared = resolve(&recipe.around, config) => prepared?,
         () = cancel.cancelled() => return Err(Error::Cancelled),
     };
-    let deadline = Instant::now() + prepared.options(config).connect_timeout;
-    let ask = |lifecycle| attempt(&prepared, config, lifecycle, (&cancel, deadline));
+    let deadline = Instant::now() + options((recipe, config), &prepared).connect_timeout;
+    let ask = |lifecycle| attempt((recipe, config), &prepared, lifecycle, (&cancel, deadline));
     let first = match ask(learnt.lifecycle).await {
         Ok(server) => return Ok(server),
         Err(error) => error,
@@ -178,21 +125,20 @@ fn is_refusal(error: &Error) -> bool {
 }
 
 async fn attempt(
+    (recipe, config): (&Recipe, &StdioConfig),
     prepared: &Prepared,
-    config: &StdioConfig,
     lifecycle: Lifecycle,
     (cancel, deadline): (&CancellationToken, Instant),
 ) -> Result<Server> {
-    let line = prepared.secrets.mask(&prepared.resolved.line(&prepared.args)).into_owned();
     let spawned = Process::spawn(prepared.spawn.clone()).await;
-    let (mut process, pipes) = spawned.map_err(|error| refused(&line, &prepared.spawn, &error))?;
+    let (process, pipes) = spawned.map_err(|error| prepared.refused(&error))?;
     let mut watch = process.watch();
-    let mut session = Session::open(pipes, prepared.options(config));
+    let mut session = Session::open(pipes, options((recipe, config), prepared));
     let link = session.link().clone();
-    prepared.company.said.by(link.tail());
+    recipe.said.by(link.tail());
     link.describe(|about| {
         about.pid = Some(process.pid());
-        about.command = Some(line);
+        about.command = Some(prepared.line());
     });
     config.limits.problems().into_iter().for_each(|problem| link.note(problem));
     let outcome = tokio::select! {
@@ -204,7 +150,7 @@ async fn attempt(
     match outcome {
         Ok(()) => Ok(Server { process, session, watch }),
         Err(error) => {
-            let error = with_status(error, &mut process, &link).await;
+            let error = with_status(error, &process, &link).await;
             let error = prepared.secrets.mask_error(error);
             session.close(error.clone()).await;
             process.end(Grace::of(Duration::ZERO)).await;
@@ -214,7 +160,7 @@ async fn attempt(
 }
 
 /// Says how the process ended, if it did: that tells more than what the protocol saw of it.
-async fn with_status(error: Error, process: &mut Process, link: &Link) -> Error {
+async fn with_status(error: Error, process: &Process, link: &Link) -> Error {
     if matches!(error, Error::Timeout { .. } | Error::LimitExceeded { .. } | Error::Cancelled) {
         return error;
     }
@@ -237,25 +183,6 @@ async fn exceeded(watch: &mut Watch, link: &Link) -> Error {
             Found::Full(words) => link.note(words),
         }
     }
-}
-
-fn refused(command: &str, spawn: &Spawn, error: &std::io::Error) -> Error {
-    let (program, cwd) = (&spawn.program, &spawn.cwd);
-    let reason = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            format!(
-                "{} may not be executed; make it executable (`chmod +x`) or name another command",
-                program.display()
-            )
-        }
-        std::io::ErrorKind::NotFound if !cwd.is_dir() => format!("its `cwd` {} does not exist any more", cwd.display()),
-        std::io::ErrorKind::NotFound => format!(
-            "{} or the interpreter that its first line names does not exist; install it or name another command",
-            program.display()
-        ),
-        _ => error.to_string(),
-    };
-    Error::Spawn { command: command.to_owned(), reason }
 }
 
 impl Server {
@@ -310,7 +237,6 @@ mod tests {
         config::{EntryConfig, Unattended},
         connection::Subscribed,
         entry::Said,
-        fill::Surroundings,
     };
 
     /// An entry whose command is looked for in that directory alone.

@@ -16,7 +16,7 @@ use keeper::KEPT;
 use memchr::memmem;
 
 use super::{Variables, base_name, home, is_private, own, shell::login_shell, startup, users};
-use crate::process;
+use crate::process::{self, Spawn};
 
 /// How long the user's start-up files may take in all. Slow ones (conda, nvm) take two or three seconds.
 const DEADLINE: Duration = Duration::from_secs(9);
@@ -120,8 +120,8 @@ impl Asked {
             Kind::Interactive => &["-l", "-i", "-c", &script],
             Kind::Login => &["-l", "-c", &script],
         };
-        let base = self.base.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        match process::capture(&self.shell, args, base, deadline).await {
+        let base = self.base.iter().map(|(name, value)| (name.clone(), value.clone()));
+        match process::capture(Spawn::new(&self.shell, args, base), deadline).await {
             Ok(output) => {
                 markers.between(&output.printed).map(parse).ok_or_else(|| "ended without an answer".to_owned())
             }

@@ -20,6 +20,11 @@ impl Reader {
         pipe::Receiver::from_owned_fd_unchecked(far_end).map(Self)
     }
 
+    /// Our end of a pipe that somebody else has made.
+    pub(super) fn of_pipe(ours: OwnedFd) -> io::Result<Self> {
+        pipe::Receiver::from_owned_fd(ours).map(Self)
+    }
+
     /// What is at its end already.
     pub(super) fn empty() -> io::Result<Self> {
         Self::pipe().map(|(ours, _)| ours)

@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use regex::Regex;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Reader;
@@ -21,6 +23,9 @@ pub(crate) struct Tail(Arc<Inner>);
 struct Inner {
     kept: Mutex<VecDeque<u8>>,
     ended: CancellationToken,
+    /// For the one who waits for something to be said.
+    grown: Notify,
+    awaited: Mutex<Option<Awaited>>,
     secrets: Secrets,
 }
 
@@ -29,6 +34,15 @@ impl fmt::Debug for Tail {
         f.debug_tuple("Tail").field(&self.last_lines()).finish()
     }
 }
+
+/// A line that somebody waits for.
+struct Awaited {
+    line: Regex,
+    is_there: CancellationToken,
+}
+
+/// The longest line that is looked at while one is waited for, in bytes.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// How much is kept, in bytes.
 const KEPT: usize = 64 << 10;
@@ -48,23 +62,70 @@ impl Tail {
     }
 
     /// Reads until the end. A server whose stderr is not read stands still when the pipe is full.
-    pub(crate) async fn follow(self, mut stderr: Reader) {
-        let mut buffer = Vec::new();
-        while let Ok(read) = stderr.read_into(&mut buffer).await {
+    pub(crate) async fn follow(self, stderr: Reader) {
+        self.clone().follow_too(stderr).await;
+        self.0.ended.cancel();
+    }
+
+    /// Reads something beside it until the end, such as stdout: the same tail, in the order in which it came.
+    pub(crate) async fn follow_too(self, mut other: Reader) {
+        let (mut buffer, mut line) = (Vec::new(), Vec::new());
+        while let Ok(read) = other.read_into(&mut buffer).await {
             if read == 0 {
                 break;
             }
             self.keep(&buffer);
+            self.compare(&mut line, &buffer);
             buffer.clear();
         }
-        self.0.ended.cancel();
+        self.compare(&mut line, b"\n");
+    }
+
+    /// From now on it is noticed when a line is said that the expression matches; what is returned is cancelled then.
+    pub(crate) fn wait_for(&self, line: Regex) -> CancellationToken {
+        let is_there = CancellationToken::new();
+        *self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Awaited { line, is_there: is_there.clone() });
+        is_there
+    }
+
+    /// Looks at what one stream says for the line that is waited for; `begun` is the line that is not at its end yet.
+    fn compare(&self, begun: &mut Vec<u8>, bytes: &[u8]) {
+        let mut awaited = self.0.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Awaited { line, is_there }) = &*awaited else { return };
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            begun.extend(&part[..part.len().min(LONGEST_LINE.saturating_sub(begun.len()))]);
+            if part.ends_with(b"\n") {
+                if line.is_match(plain(&String::from_utf8_lossy(begun)).trim_end()) {
+                    is_there.cancel();
+                    *awaited = None;
+                    begun.clear();
+                    return;
+                }
+                begun.clear();
+            }
+        }
     }
 
     fn keep(&self, bytes: &[u8]) {
-        let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(&bytes[bytes.len().saturating_sub(KEPT)..]);
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.drain(..surplus);
+        {
+            let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend(&bytes[bytes.len().saturating_sub(KEPT)..]);
+            let surplus = kept.len().saturating_sub(KEPT);
+            kept.drain(..surplus);
+        }
+        self.0.grown.notify_one();
+    }
+
+    /// All that is kept, secrets included: not for showing.
+    pub(crate) fn heard(&self) -> String {
+        let kept: Vec<u8> = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        String::from_utf8_lossy(&kept).into_owned()
+    }
+
+    /// Returns when more was said since this returned last. For one who waits alone. Cancel safe.
+    pub(crate) async fn says_more(&self) {
+        self.0.grown.notified().await;
     }
 
     /// The last lines, for an error or for health.
@@ -140,6 +201,19 @@ mod tests {
         ] {
             assert_eq!(plain(said), shown, "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_is_waited_for_is_noticed_in_however_many_parts_it_comes() {
+        let tail = Tail::default();
+        let there = tail.wait_for(Regex::new("^listening on [0-9]+$").unwrap());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        tail.compare(&mut out, b"not listening on 1\nliste");
+        tail.compare(&mut err, b"a warning\n");
+        tail.compare(&mut out, b"ning \x1b[1mon\x1b[0m 80");
+        assert!(!there.is_cancelled(), "it is not whole yet");
+        tail.compare(&mut out, b"80\r\nmore");
+        assert!(there.is_cancelled());
     }
 
     #[test]

@@ -13,14 +13,14 @@ mod recent;
 
 #[cfg(target_os = "linux")]
 pub(super) use {
-    linux::{Ended, kill_all_of_ours, kill_left_by, members, nobody_is_left_by, signal, signal_marked},
+    linux::{Ended, ask, kill_all_of_ours, kill_left_by, members, nobody_is_left_by, signal, signal_marked},
     look::is_dying,
     pidfd::{ExitWatch, pidfd},
     recent::recent_members,
 };
 
 #[cfg(all(unix, not(target_os = "linux")))]
-pub(super) use other::{members, signal, signal_marked};
+pub(super) use other::{ask, members, signal, signal_marked};
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -114,7 +114,7 @@ impl Begun {
 
     /// The life of the job: it ends when nothing of it runs any more, when somebody wants it to, or with its entry.
     pub(super) async fn tend(self, shell: &Commands) {
-        let Self { job, mut process, pipes, mut wishes, deadline } = self;
+        let Self { job, process, pipes, mut wishes, deadline } = self;
         let mut heard = Heard { pipes, open: [true, true], buffers: [Vec::new(), Vec::new()] };
         let (mut gone, mut status) = (false, None);
         let (mut pause, mut is_late) = (DRAIN, false);

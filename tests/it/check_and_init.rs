@@ -145,10 +145,6 @@ fn keys_of_abilities_that_are_not_built_yet_are_refused_as_such() {
         let said = problem(&json!({ "mcpServers": { "a": with(fake::<&str>([]), &json!({ key: value })) } }));
         assert!(said.contains(key) && said.contains("yet"), "{said}");
     }
-    for (key, value) in [("chrome", json!({})), ("managedProcesses", json!({ "x": { "command": "y" } }))] {
-        let said = problem(&json!({ "mcpServers": {}, key: value }));
-        assert!(said.contains(key) && said.contains("yet"), "{said}");
-    }
     let said = problem(&json!({ "mcpServers": {}, "serve": { "toolMode": "search" } }));
     assert!(said.contains("toolMode") && said.contains("yet"), "{said}");
 }

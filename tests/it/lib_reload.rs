@@ -71,7 +71,7 @@ async fn only_what_differs_is_touched_and_it_is_announced_once() {
     let applied = apply(&computer, config.clone()).await;
 
     let [added, removed, changed, unchanged] = ["new", "gone", "other", "same"].map(|name| texts([name]));
-    assert_eq!(applied, Applied { added, removed, changed, unchanged, taken: Vec::new() });
+    assert_eq!(applied, Applied { added, removed, changed, unchanged, ..Applied::default() });
     assert_eq!(computer.entries(), ["new", "other", "same"], "in the order of the configuration");
     assert_eq!(names(&computer), ["new__echo", "other__echo", "other__tool_1", "same__echo"]);
     assert_eq!(*computer.config(), config);

@@ -6,6 +6,7 @@ mod support; // the language of the tests: the program, a client, the servers, p
 mod bad_input; // what is told about each mistake, and that the other entries are unharmed
 mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
+mod chrome; // a Chrome that is launched, and all that can be wrong with one
 mod circumstances; // who starts it, what it is given to read and to write, when it is told to go
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
 mod config_file; // where it is found, what it may hold, what is refused
@@ -51,6 +52,7 @@ mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
 mod login_shells; // the user's shell and its start-up files, as commands meet them
+mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree

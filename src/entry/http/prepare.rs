@@ -1,6 +1,6 @@
 //! Filling in the recipe of an HTTP entry: its address, its headers, the program that prints more.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reqwest::{
     Url,
@@ -13,11 +13,11 @@ use crate::{
         template::{self, Reference},
     },
     connection::{Helper, Options, Printing, Site, Wary},
-    entry::{Company, Recipe},
+    entry::Recipe,
     environment::{self, InheritEnv},
     error::{Error, Result},
     fill::Filler,
-    process::{self, Tail},
+    process::{self, Spawn, Tail},
     secret::looks_secret,
     web::{self, Network},
 };
@@ -28,7 +28,6 @@ const HELPER: Duration = Duration::from_secs(10);
 /// A recipe with everything filled in.
 pub(super) struct Prepared {
     pub(super) site: Arc<Site>,
-    company: Company,
 }
 
 impl Prepared {
@@ -47,10 +46,10 @@ impl Prepared {
         let secrets = filler.secrets();
         let wary = Wary::default();
         let site = Site { url, client, proxy, headers, helper, credentials, secrets, wary };
-        Ok(Self { site: Arc::new(site), company: recipe.company() })
+        Ok(Self { site: Arc::new(site) })
     }
 
-    pub(super) fn options(&self, config: &HttpConfig, connect: Duration) -> Options {
+    pub(super) fn options(&self, recipe: &Recipe, config: &HttpConfig, connect: Duration) -> Options {
         Options {
             connect_timeout: config.connect_timeout.unwrap_or(connect),
             call_timeout: config.call_timeout,
@@ -59,10 +58,10 @@ impl Prepared {
             max_message: config.max_message,
             tail: Tail::new(self.site.secrets.clone()),
             secrets: self.site.secrets.clone(),
-            namespace: self.company.namespace.clone(),
-            notices: self.company.notices.clone(),
-            subscribed: self.company.subscribed.clone(),
-            unattended: self.company.unattended,
+            namespace: recipe.namespace.clone(),
+            notices: recipe.notices.clone(),
+            subscribed: recipe.subscribed.clone(),
+            unattended: recipe.unattended,
         }
     }
 }
@@ -142,7 +141,7 @@ fn credentials(configured: &[(String, String)]) -> Option<String> {
                     Reference::File(path) => Some(format!("the file {path}")),
                     Reference::Command(_) => Some("a program".to_owned()),
                     Reference::Input(id) => Some(format!("the input {id}")),
-                    Reference::WorkspaceFolder | Reference::UserHome => None,
+                    Reference::WorkspaceFolder | Reference::UserHome | Reference::Browser { .. } => None,
                 })
                 .collect();
             let from = if from.is_empty() { String::new() } else { format!(" (from {})", from.join(", ")) };
@@ -170,8 +169,7 @@ async fn helper(filler: &mut Filler<'_>, words: &[String]) -> Result<Helper> {
         searched: "PATH".to_owned(),
     })?;
     let env = environment::curated(&filler.login, &InheritEnv::All);
-    let env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let run = Arc::new(Run { program: found, args: args.to_vec(), env });
+    let run = Arc::new(Run(Spawn::new(found, args, env)));
     let printed = run.headers().await?;
     for (name, value) in &printed {
         hide(filler, name, value);
@@ -183,18 +181,15 @@ async fn helper(filler: &mut Filler<'_>, words: &[String]) -> Result<Helper> {
     Ok(Helper::new(print, printed))
 }
 
-struct Run {
-    program: PathBuf,
-    args: Vec<String>,
-    env: Vec<(OsString, OsString)>,
-}
+struct Run(Spawn);
 
 impl Run {
     pub(super) async fn headers(&self) -> Result<HeaderMap> {
-        let failed =
-            |reason: String| Error::Spawn { command: format!("{} (`headersHelper`)", self.program.display()), reason };
-        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        let captured = process::capture(&self.program, &args, self.env.clone(), HELPER).await;
+        let failed = |reason: String| Error::Spawn {
+            command: format!("{} (`headersHelper`)", self.0.program.display()),
+            reason,
+        };
+        let captured = process::capture(self.0.clone(), HELPER).await;
         let captured = captured.map_err(|error| failed(error.to_string()))?;
         if !captured.status.is_some_and(|status| status.success()) {
             return Err(failed(format!("it {}", process::describe(captured.status))));

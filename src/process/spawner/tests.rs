@@ -15,7 +15,7 @@ fn of(program: impl AsRef<Path>, args: &[&str]) -> Spawn {
 }
 
 async fn printed(spawn: Spawn) -> String {
-    let (mut process, mut pipes) = Process::spawn(spawn).await.unwrap();
+    let (process, mut pipes) = Process::spawn(spawn).await.unwrap();
     let mut printed = Vec::new();
     while pipes.stdout.read_into(&mut printed).await.unwrap() > 0 {}
     process.exited().await;

@@ -43,6 +43,11 @@ pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize 
     members.len()
 }
 
+/// Asks a leader that is not reaped yet to leave; nobody else of its tree is told.
+pub(in crate::process) fn ask(leader: u32) {
+    send(leader, Signal::Term);
+}
+
 fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Row)) -> io::Result<Vec<u32>> {
     // Most often the leader has ended before anybody asks.
     let dead = matches!(table::read(pid), Ok(Some(leader)) if leader.zombie).then_some(pid);

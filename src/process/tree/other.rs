@@ -25,6 +25,14 @@ pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize 
     members.len()
 }
 
+/// Asks a leader to leave.
+pub(in crate::process) fn ask(leader: u32) {
+    if let Ok(leader) = i32::try_from(leader) {
+        // One that is gone already is what was wanted.
+        let _ = nix::sys::signal::kill(Pid::from_raw(leader), Sig::SIGTERM);
+    }
+}
+
 /// Nobody carries a mark.
 pub(in crate::process) fn signal_marked(_: Mark, _: Signal) -> usize {
     0

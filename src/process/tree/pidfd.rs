@@ -49,7 +49,7 @@ impl ExitWatch {
         unsafe { AsyncFd::register_with_interest(pidfd(pid)?, Interest::READABLE) }.map(Self).map_err(io::Error::from)
     }
 
-    pub(in crate::process) async fn wait(&mut self, pid: u32) -> Option<ExitStatus> {
+    pub(in crate::process) async fn wait(&self, pid: u32) -> Option<ExitStatus> {
         let pid = Pid::from_raw(i32::try_from(pid).ok()?);
         loop {
             let mut ready = self.0.readable().await.ok()?;

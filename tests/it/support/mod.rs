@@ -1,5 +1,6 @@
 //! The language of the tests, in which a new one is five lines.
 
+pub(crate) mod chrome;
 pub(crate) mod client;
 pub(crate) mod fake;
 pub(crate) mod haunt;

@@ -1,6 +1,7 @@
-//! From the command of an entry to the program that is started for it.
+//! From the command of an entry, or of a managed program, to the program that is started for it.
 
 mod package;
+mod prepare;
 #[cfg(unix)]
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::{
 };
 
 use package::{Index, Package, is_word};
+pub(crate) use prepare::{Prepared, Wanted};
 use serde_json::Value;
 
 use crate::{
@@ -76,8 +78,7 @@ impl Resolved {
     /// The whole command line as a shell would take it, for people to read.
     pub(crate) fn line(&self, own_args: &[String]) -> String {
         let program = self.program.to_string_lossy();
-        let words = std::iter::once(program.as_ref()).chain(self.args.iter().chain(own_args).map(String::as_str));
-        words.map(quoted).collect::<Vec<_>>().join(" ")
+        as_line(std::iter::once(program.as_ref()).chain(self.args.iter().chain(own_args).map(String::as_str)))
     }
 }
 
@@ -336,6 +337,11 @@ fn program_hint(command: &str) -> String {
         ),
         _ => "install it or set `command` to a full path".to_owned(),
     }
+}
+
+/// Words as a shell takes them.
+pub(crate) fn as_line<'w>(words: impl IntoIterator<Item = &'w str>) -> String {
+    words.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A word as a shell takes it, in quotes only when it needs them.
