@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::future::{AbortHandle, Abortable};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     lane::{Kind, Message},
@@ -13,7 +14,7 @@ use super::{
 use crate::{
     config::Unattended,
     error::{Error, Result},
-    source::{Answer, Question},
+    source::{Answer, Ask, Question},
     wire::Envelope,
 };
 
@@ -22,11 +23,19 @@ pub(super) type Open = HashMap<String, OpenQuestion>;
 
 /// A question that is open.
 pub(super) struct OpenQuestion {
-    /// The call that it is about.
-    pub(super) call: u64,
+    /// The calls that it may be about: one where the connection tells, else all that were under way when it was asked.
+    /// While one of them waits, so does the question; when none does, nobody wants to know any more.
+    pub(super) calls: Vec<u64>,
+    /// The call of whoever is being asked, and how that is given up.
+    pub(super) asked_of: (u64, CancellationToken),
     pub(super) handle: AbortHandle,
     bytes: usize,
+    /// Tells it from a later one with the same id.
+    number: u64,
 }
+
+/// Who is asked, with the call that is theirs.
+pub(super) type Asker = (u64, Ask);
 
 /// More than so many at a time, or so many bytes of them, are no questions but a flood. One is always taken.
 const MOST: usize = 64;
@@ -56,21 +65,62 @@ pub(super) fn put(link: &Arc<Link>, (method, envelope): (&str, &Envelope<'_>), o
         return reply(link, &id, Err(Error::Server { code: INTERNAL, message, data: None }));
     }
     let question = Question { method: method.to_owned(), params: envelope.params.map(ToOwned::to_owned) };
-    let Some((call, ask)) = link.asked(of, &question) else {
+    let (calls, first) = link.asked(of, &question);
+    let Some(first) = first else {
         return reply(link, &id, unattended(link.options().unattended, &question));
     };
+    let number = link.number();
     let (handle, registration) = AbortHandle::new_pair();
-    link.open_questions(|open| open.insert(id.clone(), OpenQuestion { call, handle, bytes }));
+    let given_up = CancellationToken::new();
+    let asked_of = (first.0, given_up.clone());
+    let opened = OpenQuestion { calls: calls.clone(), asked_of, handle, bytes, number };
+    link.open_questions(|open| open.insert(id.clone(), opened));
+    link.drop_questions_of_none();
     let asking = link.clone();
     link.spawn(async move {
-        let outcome = Abortable::new(ask.ask(question), registration).await;
-        asking.open_questions(|open| open.remove(&id));
-        asking.answered(call);
-        // Taken back, it wants no answer.
-        if let Ok(outcome) = outcome {
-            reply(&asking, &id, outcome);
+        let round = Round { asker: first, given_up };
+        let asked = ask_until_answered(&asking, (&id, &calls), round, question);
+        let outcome = Abortable::new(asked, registration).await;
+        let is_ours = |open: &Open| open.get(&id).is_some_and(|question| question.number == number);
+        let was_open = asking.open_questions(|open| is_ours(open) && open.remove(&id).is_some());
+        asking.answered(&calls);
+        // Taken back by the server, it wants no answer; else it gets one, whatever became of the calls.
+        if was_open {
+            reply(&asking, &id, outcome.unwrap_or(Err(Error::Cancelled)));
         }
     });
+}
+
+/// Somebody who is being asked.
+struct Round {
+    asker: Asker,
+    given_up: CancellationToken,
+}
+
+/// Asks one after the other of those whose call it may be about, until somebody answers: whoever is asked may leave, or
+/// take his call back, while the question is about another's.
+async fn ask_until_answered(
+    link: &Link,
+    (id, calls): (&str, &[u64]),
+    mut round: Round,
+    question: Question,
+) -> Result<Answer> {
+    let mut tried = vec![round.asker.0];
+    loop {
+        let asked = round.given_up.run_until_cancelled(round.asker.1.ask(question.clone())).await;
+        let outcome = asked.unwrap_or(Err(Error::Cancelled));
+        if !matches!(outcome, Err(Error::Cancelled)) {
+            return outcome;
+        }
+        let Some(asker) = link.asker(calls, &tried, &question) else { return outcome };
+        tried.push(asker.0);
+        round = Round { asker, given_up: CancellationToken::new() };
+        link.open_questions(|open| {
+            if let Some(question) = open.get_mut(id) {
+                question.asked_of = (round.asker.0, round.given_up.clone());
+            }
+        });
+    }
 }
 
 /// The server does not want to know any more.

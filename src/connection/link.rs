@@ -108,7 +108,7 @@ pub(super) struct Pending {
     pub(super) progress: Option<Sink>,
     pub(super) log: Option<Sink>,
     pub(super) ask: Option<Ask>,
-    /// How many questions of the server about it are open: while somebody thinks, no clock runs out.
+    /// How many questions of the server that may be about it are open: while somebody thinks, no clock runs out.
     pub(super) asked: u32,
     pub(super) touched: Instant,
     /// For a call: others are timed by whoever waits.
@@ -267,7 +267,7 @@ impl Link {
         context: &CallContext,
         clock: Option<Clock>,
     ) -> Result<(u64, oneshot::Receiver<Result<Answer>>)> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let id = self.number();
         let (reply, answer) = oneshot::channel();
         let (progress, log, ask) = (context.progress.clone(), context.log.clone(), context.ask.clone());
         let touched = clock.as_ref().map_or_else(Instant::now, |clock| clock.begin);
@@ -286,17 +286,34 @@ impl Link {
     pub(super) fn forget(&self, id: u64) -> Option<Pending> {
         let pending = lock(&self.waiting).remove(&id)?;
         if pending.asked > 0 {
-            // Nobody wants to know any more.
-            self.open_questions(|open| {
-                open.retain(|_, question| {
-                    if question.call == id {
-                        question.handle.abort();
-                    }
-                    question.call != id
-                });
-            });
+            self.drop_questions_of_none();
         }
         Some(pending)
+    }
+
+    /// Ends the questions that are about no call any more: nobody wants to know.
+    pub(super) fn drop_questions_of_none(&self) {
+        let waiting = lock(&self.waiting);
+        self.open_questions(|open| {
+            for question in open.values() {
+                if !question.calls.iter().any(|call| waiting.contains_key(call)) {
+                    question.handle.abort();
+                }
+            }
+        });
+    }
+
+    /// Whoever made this call took it back, or left: what he is being asked somebody else is asked.
+    pub(super) fn give_up_asking(&self, call: u64) {
+        self.open_questions(|open| {
+            let asked = open.values().filter(|question| question.asked_of.0 == call);
+            asked.for_each(|question| question.asked_of.1.cancel());
+        });
+    }
+
+    /// A number that nothing else of this session has.
+    pub(super) fn number(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Whether somebody waits for an answer.
@@ -387,27 +404,48 @@ impl Link {
         sinks
     }
 
-    /// Who answers a question that came with a call, or on a connection that does not tell calls apart: then it is
-    /// about the newest of them.
-    pub(super) fn asked(&self, of: Option<u64>, question: &Question) -> Option<(u64, Ask)> {
-        let mut candidates: Vec<(u64, Ask)> = {
+    /// The calls that a question may be about, which wait for its answer from now on, and who is asked first. A
+    /// connection that does not tell calls apart leaves all that are under way.
+    pub(super) fn asked(&self, of: Option<u64>, question: &Question) -> (Vec<u64>, Option<ask::Asker>) {
+        let calls: Vec<u64> = {
             let waiting = lock(&self.waiting);
-            let known = of.filter(|id| waiting.contains_key(id));
-            let meant = waiting.iter().filter(|(id, _)| known.is_none_or(|known| known == **id));
-            meant.filter_map(|(id, pending)| Some((*id, pending.ask.clone()?))).collect()
+            match of.filter(|id| waiting.contains_key(id)) {
+                Some(known) => vec![known],
+                None => waiting.iter().filter(|(_, pending)| pending.clock.is_some()).map(|(id, _)| *id).collect(),
+            }
+        };
+        let first = self.asker(&calls, &[], question);
+        if first.is_some() {
+            let mut waiting = lock(&self.waiting);
+            for call in &calls {
+                if let Some(pending) = waiting.get_mut(call) {
+                    pending.asked += 1;
+                }
+            }
+        }
+        (calls, first)
+    }
+
+    /// Who can be asked among those that made these calls and still wait: whoever called last.
+    pub(super) fn asker(&self, calls: &[u64], but: &[u64], question: &Question) -> Option<ask::Asker> {
+        let mut candidates: Vec<ask::Asker> = {
+            let waiting = lock(&self.waiting);
+            let meant = calls.iter().filter(|id| !but.contains(id));
+            meant.filter_map(|id| Some((*id, waiting.get(id)?.ask.clone()?))).collect()
         };
         // Whether one can be asked is looked at without the lock: it is somebody else's business.
         candidates.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
-        let (id, ask) = candidates.into_iter().find(|(_, ask)| ask.can(question))?;
-        lock(&self.waiting).get_mut(&id)?.asked += 1;
-        Some((id, ask))
+        candidates.into_iter().find(|(_, ask)| ask.can(question))
     }
 
-    /// A question about a call has its answer: its clocks run again.
-    pub(super) fn answered(&self, id: u64) {
-        if let Some(pending) = lock(&self.waiting).get_mut(&id) {
-            pending.asked = pending.asked.saturating_sub(1);
-            pending.touched = Instant::now();
+    /// A question that may be about these calls has its answer: their clocks run again.
+    pub(super) fn answered(&self, calls: &[u64]) {
+        let mut waiting = lock(&self.waiting);
+        for call in calls {
+            if let Some(pending) = waiting.get_mut(call) {
+                pending.asked = pending.asked.saturating_sub(1);
+                pending.touched = Instant::now();
+            }
         }
     }
 

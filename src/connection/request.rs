@@ -213,6 +213,9 @@ impl Drop for Wait {
     fn drop(&mut self) {
         let forgotten = self.armed.then(|| self.link.forget(self.id)).flatten();
         if let Some(pending) = forgotten {
+            if pending.asked > 0 {
+                self.link.give_up_asking(self.id);
+            }
             if pending.clock.is_some() {
                 self.link.suspect();
             }

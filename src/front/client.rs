@@ -49,6 +49,13 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often calls are given up that wait for a client who does not come back.
 const TIDY: Duration = Duration::from_secs(60);
 
+impl Drop for Client {
+    /// What it was asked, others may be asked.
+    fn drop(&mut self) {
+        self.peer.cancel_all();
+    }
+}
+
 impl Client {
     pub(super) fn new(computer: &Computer, outbox: Outbox) -> Self {
         let peer = Peer::new(Scope::all(computer), Arc::new(Parking::default()));

@@ -264,9 +264,10 @@ impl Peer {
         }
     }
 
-    /// Takes back everything.
+    /// Takes back everything, and waits for no answer of the client any more.
     pub(super) fn cancel_all(&self) {
         lock(&self.under_way).drain().for_each(|(_, handle)| handle.abort());
+        lock(&self.asked).clear();
     }
 }
 

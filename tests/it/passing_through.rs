@@ -316,6 +316,61 @@ fn a_question_is_taken_back_when_its_call_is_over() {
     assert_eq!(client.call_text("fake__echo", &json!({ "message": "alive" })), "alive");
 }
 
+/// A call that asks for the roots after a while, and one that is newer when it does and answers later: on one line nobody
+/// can tell which of them the question is about.
+fn two_calls(client: &mut Client) -> (Value, Value) {
+    let asks = client.ask_tool("fake__ask", &json!({ "method": "roots/list", "params": {}, "ms": 200 }));
+    (asks, client.ask_tool("fake__sleep", &json!({ "ms": 700 })))
+}
+
+fn told(answer: &Value) -> Value {
+    serde_json::from_str(answer["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"))).unwrap()
+}
+
+#[test]
+fn a_question_outlives_the_end_of_a_call_that_it_may_not_have_been_about() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    let (asks, other) = two_calls(&mut client);
+    let (question, _) = client.asked("roots/list");
+    client.answer(&other);
+    let roots = json!({ "roots": [{ "uri": "file:///late" }] });
+    client.reply(&question, &roots);
+    assert_eq!(told(&client.answer(&asks).json["result"]), roots);
+    assert_eq!(client.notifications("notifications/cancelled").len(), 0, "it was never taken back");
+}
+
+#[test]
+fn a_question_is_asked_anew_for_another_call_when_the_one_it_came_with_is_taken_back() {
+    let mut client = able(&one(LEGACY), LEGACY);
+    let asks = client.ask_tool("fake__ask", &json!({ "method": "roots/list", "params": {}, "ms": 200 }));
+    let other = client.ask_tool("fake__hang", &json!({}));
+    let (first, _) = client.asked("roots/list");
+    client.notify("notifications/cancelled", &json!({ "requestId": other }));
+    let taken_back = client.wait_for_notifications("notifications/cancelled", 1);
+    assert_eq!(taken_back[0]["requestId"], first);
+    let second = client.wait_for("the question again", |lines| {
+        let asked = lines.iter().filter(|line| line.json["method"] == "roots/list");
+        asked.map(|line| line.json["id"].clone()).find(|id| *id != first)
+    });
+    let roots = json!({ "roots": [{ "uri": "file:///again" }] });
+    client.reply(&second, &roots);
+    assert_eq!(told(&client.answer(&asks).json["result"]), roots);
+}
+
+#[test]
+fn a_client_of_the_newest_generation_answers_for_whichever_of_its_calls_the_question_came_with() {
+    let mut client = able(&one(LEGACY), MODERN);
+    let (asks, other) = two_calls(&mut client);
+    let wanted = client.answer(&other).json["result"].clone();
+    assert_eq!(wanted["resultType"], "input_required", "{wanted}");
+    let key = wanted["inputRequests"].as_object().unwrap().keys().next().unwrap().clone();
+    let roots = json!({ "roots": [{ "uri": "file:///back" }] });
+    let back = json!({ "name": "fake__sleep", "arguments": { "ms": 700 }, "requestState": wanted["requestState"],
+                       "inputResponses": { key: roots } });
+    assert_eq!(client.result("tools/call", back)["resultType"], "complete");
+    assert_eq!(told(&client.answer(&asks).json["result"]), roots);
+}
+
 #[test]
 fn a_state_that_nobody_waits_for_is_refused() {
     let mut client = able(&one(LEGACY), MODERN);
