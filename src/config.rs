@@ -1,5 +1,6 @@
 //! What a Computer is made of, as plain comparable data, and the file it is written in.
 
+mod address;
 mod chrome;
 mod derive;
 pub mod dialect;
@@ -32,6 +33,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 pub(crate) use self::pattern::Pattern;
 pub use self::{
+    address::host_and_port,
     chrome::ChromeLaunchOptions,
     dialect::Dialect,
     file::{LoadError, Loaded, Problem},

@@ -2,7 +2,11 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use mcp_computer::{config::Loaded, environment, state::State};
+use mcp_computer::{
+    config::{Loaded, host_and_port},
+    environment,
+    state::State,
+};
 use serde_json::{Map, Value, json};
 
 use super::{ConfigArg, HTTP, Usage, answer, answer_json, machine, say};
@@ -98,15 +102,17 @@ fn http(args: &Args, loaded: &Loaded) -> anyhow::Result<Option<Way>> {
     let given = args.http.as_deref().filter(|address| !address.is_empty());
     let own = args.http.as_ref().map(|_| HTTP);
     let Some(address) = given.or(loaded.config.serve.http.as_deref()).or(own) else { return Ok(None) };
-    let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse().ok());
-    match port {
-        None => Err(Usage::because(format!("`{address}` is no address; write host and port, such as 127.0.0.1:7331"))),
-        Some(0_u16) => Err(Usage::because("port 0 is another one each time: give `computer serve` a port of its own")),
-        Some(_) => {
+    match host_and_port(address).map(|(_, port)| port) {
+        None => Err(Usage::because(format!(
+            "`{address}` is no address; write host and port, such as 127.0.0.1:7331 or [::1]:7331"
+        ))),
+        Some(0) => Err(Usage::because("port 0 is another one each time: give `computer serve` a port of its own")),
+        Some(port) => {
             if address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
                 say(&format!("write this machine's own address or name instead of `{address}`"));
             }
-            let token = State::of(&loaded.config, loaded.path.as_deref())?.token()?;
+            // The daemon that runs may have been started for what the config said before.
+            let token = State::of(&loaded.config, loaded.path.as_deref())?.listening_on(port)?.token()?;
             Ok(Some(Way::Http { url: format!("http://{address}/mcp"), token }))
         }
     }

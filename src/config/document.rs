@@ -1,7 +1,9 @@
 //! A config file as a whole: its text, its root, and what only the whole can tell.
 
 use super::{
-    ComputerConfig, EntryConfig, SchemaProfile, ServeConfig, StatusTools, Unattended, entry,
+    ComputerConfig, EntryConfig, SchemaProfile, ServeConfig, StatusTools, Unattended,
+    address::{host_and_port, host_mistake, origin_mistake},
+    entry,
     fields::{Fields, Member, Node},
     keys::{self, Shape},
     problem::{Findings, Report},
@@ -93,18 +95,30 @@ pub(super) fn serve(fields: &mut Fields<'_>, serve: &mut ServeConfig) {
         serve.list_wait = wait;
     }
     serve.http = fields.take("http").and_then(|node| address(&node));
-    serve.allowed_hosts = fields.take("allowedHosts").and_then(|node| node.texts()).unwrap_or_default();
-    serve.allowed_origins = fields.take("allowedOrigins").and_then(|node| node.texts()).unwrap_or_default();
+    serve.allowed_hosts = names(fields, "allowedHosts", host_mistake);
+    serve.allowed_origins = names(fields, "allowedOrigins", origin_mistake);
     if let Some(policy) = fields.take("unattended").and_then(|node| node.one_of(UNATTENDED)) {
         serve.unattended = policy;
     }
 }
 
+/// A list of names, each looked at: one that lets nobody in, or everybody, must not pass for one that was meant.
+fn names(fields: &mut Fields<'_>, key: &'static str, mistake: fn(&str) -> Option<String>) -> Vec<String> {
+    let items = fields.take(key).and_then(|node| node.list("texts")).unwrap_or_default();
+    let read = items.iter().filter_map(|node| {
+        let text = node.filled_text()?;
+        if let Some(mistake) = mistake(text) {
+            node.mistake(&mistake);
+        }
+        Some(text.to_owned())
+    });
+    read.collect()
+}
+
 /// A place to listen on.
 fn address(node: &Node<'_>) -> Option<String> {
     let text = node.filled_text()?;
-    let port = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !port {
+    if host_and_port(text).is_none() {
         node.mistake("expected an address and a port such as \"127.0.0.1:7331\"");
     }
     Some(text.to_owned())

@@ -15,7 +15,7 @@ use super::{
     message::{self, Era, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
     pass,
-    peer::{Peer, STREAMS, SUBSCRIPTIONS},
+    peer::{Peer, SUBSCRIPTIONS},
     scope::Kind,
 };
 use crate::{
@@ -271,13 +271,14 @@ fn listen(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     struct Stream(Arc<Peer>);
     impl Drop for Stream {
         fn drop(&mut self) {
-            self.0.listening.fetch_sub(1, Ordering::AcqRel);
+            self.0.listening().0.fetch_sub(1, Ordering::AcqRel);
         }
     }
-    let others = peer.listening.fetch_add(1, Ordering::AcqRel);
+    let (taken, most) = peer.listening();
+    let others = taken.fetch_add(1, Ordering::AcqRel);
     let stream = Stream(peer.clone());
-    if others >= STREAMS {
-        let words = format!("a client has {STREAMS} listening streams at most; end one of the others");
+    if others >= most {
+        let words = format!("a client has {most} listening streams at most; end one of the others");
         return now(&outlet, message::failure(request.id, TOO_MANY, &words));
     }
     let params = request.params.map(ToOwned::to_owned);

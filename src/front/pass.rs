@@ -11,7 +11,7 @@ use super::{
     message::{self, Era, INTERNAL, INVALID_PARAMS, Shape, TOO_MANY},
     outlet::Outlet,
     parked::{self, Back, Conversation, Slot},
-    peer::{Peer, QUEUE},
+    peer::Peer,
 };
 use crate::{
     computer::{
@@ -31,10 +31,11 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     if let Ok(room) = room.clone().try_acquire_owned() {
         return pass(peer, request, (members, tool), (outlet, room));
     }
-    let before = peer.queued.fetch_add(1, Ordering::AcqRel);
+    let (queued, most) = peer.queue();
+    let before = queued.fetch_add(1, Ordering::AcqRel);
     let place = Place(peer.clone());
-    if before >= QUEUE {
-        let words = format!("{QUEUE} requests wait for their turn already; wait for answers before asking more");
+    if before >= most {
+        let words = format!("{most} requests wait for their turn already; wait for answers before asking more");
         return now(&outlet, message::failure(request.id, TOO_MANY, &words));
     }
     let (id, method, era) = (request.id.to_owned(), request.method.to_owned(), request.era);
@@ -55,7 +56,7 @@ struct Place(Arc<Peer>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.queued.fetch_sub(1, Ordering::AcqRel);
+        self.0.queue().0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

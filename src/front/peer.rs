@@ -48,25 +48,39 @@ pub(super) struct Peer {
     next_question: AtomicU64,
     /// Its requests that are being worked on, by the JSON text of their id.
     under_way: Mutex<HashMap<String, AbortHandle>>,
-    rooms: Rooms,
-    pub(super) queued: Arc<AtomicUsize>,
-    pub(super) listening: Arc<AtomicUsize>,
+    allowance: Allowance,
     pub(super) parking: Arc<Parking>,
 }
 
 /// Room for calls, by the entry that they are for: one that answers nothing holds up no other.
 type Rooms = Arc<Mutex<HashMap<Option<Namespace>, Arc<Semaphore>>>>;
 
-/// What a client may have: calls under way, calls that wait, listening streams.
-type Allowance = (Rooms, Arc<AtomicUsize>, Arc<AtomicUsize>);
+/// What a client has of what it may have. Cheap to clone: all clones are one.
+#[derive(Clone)]
+struct Allowance {
+    rooms: Rooms,
+    queued: Arc<AtomicUsize>,
+    listening: Arc<AtomicUsize>,
+    /// For how many clients it is: those without sessions cannot be told apart.
+    clients: usize,
+}
+
+impl Allowance {
+    fn of(clients: usize) -> Self {
+        Self { rooms: Arc::default(), queued: Arc::default(), listening: Arc::default(), clients }
+    }
+}
 
 /// How many calls of a client to an entry are worked on at a time, and how many more, to all of them, wait for their
 /// turn.
 const CALLS: usize = 64;
-pub(super) const QUEUE: usize = 1024;
+const QUEUE: usize = 1024;
 
 /// How many listening streams a client has.
-pub(super) const STREAMS: usize = 16;
+const STREAMS: usize = 16;
+
+/// For how many clients there is room among those without sessions, which share it.
+const WITHOUT_SESSIONS: usize = 16;
 
 /// How many resources a client hears of, and how many one listener.
 pub(super) const SUBSCRIPTIONS: usize = 1000;
@@ -78,15 +92,20 @@ static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 impl Peer {
     pub(super) fn new(scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
-        Self::with(scope, parking, (Arc::default(), Arc::default(), Arc::default()))
+        Self::with(scope, parking, Allowance::of(1))
+    }
+
+    /// All clients that have no sessions, which cannot be told apart.
+    pub(super) fn without_session(scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
+        Self::with(scope, parking, Allowance::of(WITHOUT_SESSIONS))
     }
 
     /// The same client before another scope: what it may have under way, it has in both together.
     pub(super) fn elsewhere(&self, scope: Scope, parking: Arc<Parking>) -> Arc<Self> {
-        Self::with(scope, parking, (self.rooms.clone(), self.queued.clone(), self.listening.clone()))
+        Self::with(scope, parking, self.allowance.clone())
     }
 
-    fn with(scope: Scope, parking: Arc<Parking>, (rooms, queued, listening): Allowance) -> Arc<Self> {
+    fn with(scope: Scope, parking: Arc<Parking>, allowance: Allowance) -> Arc<Self> {
         Arc::new(Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             scope,
@@ -99,9 +118,7 @@ impl Peer {
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
             under_way: Mutex::default(),
-            rooms,
-            queued,
-            listening,
+            allowance,
             parking,
         })
     }
@@ -132,7 +149,18 @@ impl Peer {
 
     /// Where calls to an entry have room.
     pub(super) fn room(&self, entry: Option<Namespace>) -> Arc<Semaphore> {
-        lock(&self.rooms).entry(entry).or_insert_with(|| Arc::new(Semaphore::new(CALLS))).clone()
+        let calls = CALLS * self.allowance.clients;
+        lock(&self.allowance.rooms).entry(entry).or_insert_with(|| Arc::new(Semaphore::new(calls))).clone()
+    }
+
+    /// How many of its calls wait for their turn, and how many may.
+    pub(super) fn queue(&self) -> (&AtomicUsize, usize) {
+        (&self.allowance.queued, QUEUE * self.allowance.clients)
+    }
+
+    /// How many streams of it listen, and how many may.
+    pub(super) fn listening(&self) -> (&Arc<AtomicUsize>, usize) {
+        (&self.allowance.listening, STREAMS * self.allowance.clients)
     }
 
     /// Whether it may be told of what it did not ask for.

@@ -8,6 +8,7 @@ use crate::support::{
     client::Client,
     fake::fake,
     http_client::{Caller, Daemon},
+    procs::eventually,
     program::{Scratch, run, text},
 };
 
@@ -65,6 +66,33 @@ fn what_is_printed_is_let_in_over_http() {
         Caller::new(daemon.address(), "/mcp", "2025-11-25").with_token(bearer.strip_prefix("Bearer ").unwrap());
     caller.initialize();
     assert!(caller.tools().contains(&"fake__echo".to_owned()));
+}
+
+#[test]
+fn the_token_printed_is_that_of_the_daemon_that_runs_whatever_its_config_says_by_now() {
+    let scratch = scratch();
+    let daemon = Daemon::start_with(&scratch, &[]);
+    let address = daemon.address().to_string();
+    let bearer = |scratch: &Scratch| {
+        let config = printed(scratch, &["claude", "--http", &address]);
+        config["mcpServers"]["computer"]["headers"]["Authorization"].as_str().unwrap().to_owned()
+    };
+    let before = bearer(&scratch);
+    // A shell without a directory of its own is another one in another directory.
+    let changed =
+        json!({ "mcpServers": { "fake": fake::<&str>([]), "sh": { "type": "shell", "mode": "unrestricted" } } });
+    let scratch = scratch.config(&changed);
+    assert_eq!(bearer(&scratch), before, "the daemon still runs");
+    drop(daemon);
+    eventually("the next one is another", || bearer(&scratch) != before);
+}
+
+#[test]
+fn an_address_that_needs_brackets_is_told_so() {
+    let scratch = scratch();
+    for command in [&["serve", "--http", "::1"][..], &["connect", "--http", "::1"]] {
+        scratch.run(command.to_vec()).fails_with(2).says(["[::1]:7331"]);
+    }
 }
 
 #[test]

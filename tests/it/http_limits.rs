@@ -131,11 +131,11 @@ fn a_session_may_listen_16_times() {
 }
 
 #[test]
-fn clients_without_sessions_listen_16_times_together_wherever_they_do() {
+fn clients_without_sessions_listen_256_times_together_wherever_they_do() {
     let served = InProcess::limited(Limits::default());
     let wanted = json!({ "notifications": { "toolsListChanged": true } });
     let listen = |path: &str| Caller::new(served.address, path, MODERN).open("subscriptions/listen", wanted.clone());
-    let mut streams: Vec<Reply> = (0..16).map(|i| listen(if i % 2 == 0 { "/mcp" } else { "/mcp/fake" })).collect();
+    let mut streams: Vec<Reply> = (0..256).map(|i| listen(if i % 2 == 0 { "/mcp" } else { "/mcp/fake" })).collect();
     assert!(streams.iter().all(|reply| reply.status == 200 && reply.is_stream()));
     let mut refused = listen("/mcp");
     assert_eq!((refused.status, refused.json()["error"]["code"].clone()), (429, json!(-32029)));
@@ -157,6 +157,21 @@ fn a_client_may_have_64_calls_under_way_and_1024_that_wait() {
     // Others have their own room, and so has what does not go to an entry.
     assert_eq!(caller.result("ping", json!({})), json!({}));
     assert_eq!(Caller::legacy(served.address).call_text("fake__echo", &json!({ "message": "hi" })), "hi");
+}
+
+#[test]
+fn a_client_without_a_session_whose_calls_hang_leaves_others_without_one_their_room() {
+    let served = InProcess::limited(Limits::default());
+    let client = || Caller::new(served.address, "/mcp", MODERN);
+    let mut hanging = client();
+    let hang = json!({ "name": "fake__hang", "arguments": {} });
+    let _hung: Vec<_> = (0..65).map(|_| hanging.ask("tools/call", hang.clone()).0.begin(served.address)).collect();
+    let mut with_session = Caller::legacy(served.address);
+    eventually("all of them hang", || {
+        let seen: Value = serde_json::from_str(&with_session.call_text("fake__seen", &json!({}))).unwrap();
+        seen["methods"]["tools/call"].as_u64().is_some_and(|calls| calls > 65)
+    });
+    assert_eq!(client().call_text("fake__echo", &json!({ "message": "hi" })), "hi");
 }
 
 #[test]

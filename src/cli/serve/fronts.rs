@@ -9,7 +9,7 @@ use mcp_computer::{
         http::{self, Access, BindError, Listener, Options, Reach, Token},
         stdio::{self, Over},
     },
-    state::State,
+    state::{Listens, State},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ use crate::cli::{HTTP, Usage, say};
 pub(super) struct Fronts {
     stdio: bool,
     http: Option<Listener>,
+    /// Where it is noted under which identity we listen.
+    noted: Option<Listens>,
 }
 
 /// The fronts that the command line and the config ask for. Whoever is a client's own server does not listen because of
@@ -37,7 +39,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
                         command, or `computer serve --http` for many clients";
             return Err(Usage::because(hint));
         }
-        return Ok(Fronts { stdio: true, http: None });
+        return Ok(Fronts { stdio: true, http: None, noted: None });
     };
     let listener = http::bind(address, options(args, loaded)?).await.map_err(|error| match error {
         BindError::Io { .. } => error.into(),
@@ -48,16 +50,13 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     if listener.is_remote() {
         say("warning: other machines can reach this, unencrypted; whoever has the token can use all tools");
     }
+    let noted = if args.no_token { None } else { noted(&listener, loaded) };
     say(&format!("listening {}", listener.url()));
-    Ok(Fronts { stdio: args.stdio, http: Some(listener) })
+    Ok(Fronts { stdio: args.stdio, http: Some(listener), noted })
 }
 
 fn options(args: &Args, loaded: &Loaded) -> anyhow::Result<Options> {
-    let access = if args.no_token {
-        Access::Anyone
-    } else {
-        Access::Bearer(Token::new(&State::of(&loaded.config, loaded.path.as_deref())?.token()?))
-    };
+    let access = if args.no_token { Access::Anyone } else { Access::Bearer(Token::new(&state(loaded)?.token()?)) };
     Ok(Options {
         access,
         reach: if args.allow_remote { Reach::Remote } else { Reach::Loopback },
@@ -67,9 +66,20 @@ fn options(args: &Args, loaded: &Loaded) -> anyhow::Result<Options> {
     })
 }
 
+/// Notes where we listen, for who asks for our token. We serve without it, too.
+fn noted(listener: &Listener, loaded: &Loaded) -> Option<Listens> {
+    let noted = state(loaded).and_then(|state| Ok(state.listens_on(listener.address().port())?));
+    noted.inspect_err(|error| say(&format!("warning: `computer connect` may not find this daemon: {error}"))).ok()
+}
+
+fn state(loaded: &Loaded) -> anyhow::Result<State> {
+    Ok(State::of(&loaded.config, loaded.path.as_deref())?)
+}
+
 impl Fronts {
     /// Serves all of them until `leave`, or, where stdin is the only one, until its client leaves.
     pub(super) async fn serve(self, computer: &Computer, leave: &CancellationToken) -> io::Result<Over> {
+        let _noted = self.noted;
         let Some(listener) = self.http else { return stdio::serve(computer, leave.cancelled()).await };
         let on_stdio = async {
             if self.stdio {

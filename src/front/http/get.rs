@@ -17,7 +17,7 @@ use super::{
     reply::{self, Reply, SESSION_ID},
     session::LISTENING,
 };
-use crate::front::{message, peer::STREAMS};
+use crate::front::message;
 
 /// Replies to a `GET`. It changes nothing.
 pub(super) fn answer(visit: &Visit) -> Result<Reply, Reply> {
@@ -38,8 +38,9 @@ pub(super) fn answer(visit: &Visit) -> Result<Reply, Reply> {
         Ok(Some(text)) if EventId::of(text).is_some() => EventId::of(text),
         _ => return Err(reply::refused(StatusCode::BAD_REQUEST, "`Last-Event-ID` names no event of this session")),
     };
-    let Some(place) = Place::among(&session.peer.listening, STREAMS) else {
-        let words = format!("a session has {STREAMS} listening streams at most; end one of the others");
+    let (taken, most) = session.peer.listening();
+    let Some(place) = Place::among(taken, most) else {
+        let words = format!("a session has {most} listening streams at most; end one of the others");
         let error = message::failure("null", message::TOO_MANY, &words);
         return Err(reply::json(StatusCode::TOO_MANY_REQUESTS, error));
     };

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Access, Options, Reach, connection, desk::Desk};
-use crate::Computer;
+use crate::{Computer, config::host_and_port};
 
 /// Why an address is not listened on.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum BindError {
         address: String,
     },
     /// It is none.
-    #[error("`{address}` is no address to listen on; write host and port, such as 127.0.0.1:7331")]
+    #[error("`{address}` is no address to listen on; write host and port, such as 127.0.0.1:7331 or [::1]:7331")]
     Unknown {
         /// As it was given.
         address: String,
@@ -69,7 +69,7 @@ pub struct Listener {
 /// # Errors
 /// The address is none, is taken, or is refused as above.
 pub async fn bind(address: &str, options: Options) -> Result<Listener, BindError> {
-    if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+    if host_and_port(address).is_none() {
         return Err(BindError::Unknown { address: address.to_owned() });
     }
     let unknown = |error: io::Error| BindError::Io { address: address.to_owned(), reason: error.to_string() };

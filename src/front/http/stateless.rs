@@ -27,7 +27,7 @@ impl Stateless {
         let parking = Arc::new(Parking::default());
         let peer = match all.iter().find(own) {
             Some(other) => other.peer.elsewhere(scope, parking),
-            None => Peer::new(scope, parking),
+            None => Peer::without_session(scope, parking),
         };
         all.push(Known { credential, route: route.clone(), peer: peer.clone() });
         peer

@@ -245,6 +245,14 @@ impl Ask {
         raw(address, self.text(address).as_bytes())
     }
 
+    /// Sends it and reads nothing. The request is taken back when the connection is dropped.
+    #[track_caller]
+    pub(crate) fn begin(&self, address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(self.text(address).as_bytes()).unwrap();
+        stream
+    }
+
     /// The status of what comes back.
     #[track_caller]
     pub(crate) fn status(&self, address: SocketAddr) -> u16 {
