@@ -190,6 +190,9 @@ fn answer_to(question: &Value, last: &mut Option<(Value, Policy)>) -> Result<Ver
         Some(Value::String(cwd)) => environment::current_dir().join(cwd),
         Some(_) => return Err("`cwd` must be a text".to_owned()),
     };
+    if !cwd.is_dir() {
+        return Err(format!("`cwd` {} is no directory", cwd.display()));
+    }
     if last.as_ref().is_none_or(|(known, _)| *known != policy) {
         let config = PolicyConfig::of_json(&policy)?;
         let compiled = Policy::new(&config).map_err(|mistakes| mistakes.join("; "))?;

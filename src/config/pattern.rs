@@ -8,6 +8,8 @@ use super::PatternConfig;
 #[derive(Debug)]
 pub(crate) struct Pattern {
     regex: Regex,
+    /// The same for all of a text, of a pattern that lets something pass.
+    whole: Option<Regex>,
     /// As it was written, for messages.
     pub(crate) source: String,
     /// The words that occur in it.
@@ -24,13 +26,18 @@ impl Pattern {
         if let Some(flag) = multi_line(pattern) {
             return Err(format!("`{source}`: the flag `m` in `{flag}` would let `^` mean the start of any line"));
         }
-        let regex = RegexBuilder::new(pattern)
-            .case_insensitive(*ignore_case)
-            .dot_matches_new_line(*dot_all || !anchored)
-            .ignore_whitespace(*extended)
-            .build()
-            .map_err(|error| format!("`{source}`: {}", reason(&error)))?;
-        let compiled = Self { regex, source: source.clone(), words: words(pattern), varies: varies(pattern) };
+        let build = |pattern: &str| {
+            RegexBuilder::new(pattern)
+                .case_insensitive(*ignore_case)
+                .dot_matches_new_line(*dot_all || !anchored)
+                .ignore_whitespace(*extended)
+                .build()
+        };
+        let regex = build(pattern).map_err(|error| format!("`{source}`: {}", reason(&error)))?;
+        // A comment may stand at its end.
+        let whole = format!("\\A(?:{pattern}{})\\z", if *extended { "\n" } else { "" });
+        let whole = if anchored { build(&whole).ok() } else { None };
+        let compiled = Self { regex, whole, source: source.clone(), words: words(pattern), varies: varies(pattern) };
         let found = |text: &str| {
             if anchored { compiled.begins(text) || compiled.begins(&format!("{text} ")) } else { compiled.occurs(text) }
         };
@@ -53,6 +60,11 @@ impl Pattern {
         self.regex.find(text).filter(|found| found.start() == 0).map(|found| found.end())
     }
 
+    /// Whether it matches all of a text.
+    pub(crate) fn is_all_of(&self, text: &str) -> bool {
+        self.whole.as_ref().is_some_and(|whole| whole.is_match(text))
+    }
+
     pub(crate) fn occurs(&self, text: &str) -> bool {
         self.regex.is_match(text)
     }
@@ -60,6 +72,11 @@ impl Pattern {
     /// Whether this word stands in the pattern itself.
     pub(crate) fn names(&self, word: &str) -> bool {
         self.words.iter().any(|known| known.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether this word stands in the pattern itself, letter by letter.
+    pub(crate) fn spells(&self, word: &str) -> bool {
+        self.words.iter().any(|known| known == word)
     }
 
     /// Whether what begins like this may become a word that stands in the pattern itself, or begin with one.

@@ -10,6 +10,7 @@ mod conditions;
 mod dollar;
 mod expand;
 mod filters;
+mod find;
 mod input;
 mod interpreters;
 mod judge;
@@ -187,15 +188,9 @@ impl Policy {
             let (culprit, rule) = (Some(culprit.clone()), Some(rule.clone()));
             return Verdict { allowed: false, rule, culprit, commands, rendered: None };
         }
-        let list = list.into_one();
-        let rendered = render::render(&list);
-        // What runs is what was judged: a text that would not be read as this tree again does not run.
-        match parse::parse(&rendered, self.dialect, Budget::default()) {
-            Ok((again, _)) if again == list => {
-                Verdict { allowed: true, rule: None, culprit: None, commands, rendered: Some(rendered) }
-            }
-            Err(Trouble::Limit(which)) => Verdict { commands, ..refused(Rule::Limit(which)) },
-            _ => Verdict { commands, ..refused(Rule::Unsupported("text that cannot be written anew", 0)) },
+        match render::faithful(&list.into_one(), self.dialect) {
+            Ok(rendered) => Verdict { allowed: true, rule: None, culprit: None, commands, rendered: Some(rendered) },
+            Err(trouble) => Verdict { commands, ..refused(trouble.into()) },
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Policy, Rule,
     judge::Judge,
+    names,
     program::joined,
     tree::{Assignment, Simple, Spot},
     values::{self, Arg},
@@ -14,20 +15,30 @@ use crate::config::Pattern;
 /// The assignments before a command.
 #[derive(Default)]
 pub(super) struct Prefix {
-    /// As they are written, quotes taken off, with a space behind each. Empty too where one has several values: of
-    /// those a pattern would see the first.
+    /// As they are written, quotes taken off, with a space behind each. Empty too where one is appended to, or has several values, of
+    /// which a pattern would see the first, or one with spaces, which it would take for words.
     pub(super) text: String,
+    /// The variables that they set.
+    pub(super) names: Vec<String>,
     /// Those that may be made only where a pattern has seen them before the command: where they end, and what is to be
     /// said otherwise.
     pub(super) held: Vec<(usize, Rule)>,
 }
 
 impl Policy {
-    /// How much of a text one of the allowed patterns has spoken about.
-    fn reach(&self, text: &str) -> usize {
+    /// How much of a text one of the allowed patterns has spoken about, of those that spell these names.
+    fn reach(&self, text: &str, names: &[String]) -> usize {
         let spaced = format!("{text} ");
+        let spells = |pattern: &&Pattern| names.iter().all(|name| pattern.spells(name));
         let of = |pattern: &Pattern| pattern.reach(text).max(pattern.reach(&spaced));
-        self.allowed.iter().flatten().filter_map(of).max().unwrap_or(0)
+        self.allowed.iter().flatten().filter(spells).filter_map(of).max().unwrap_or(0)
+    }
+
+    /// Whether a pattern that spells this name matches all of `NAME=value`. One for a command with what is set before it
+    /// would match a value with spaces too.
+    pub(super) fn lets_be_set(&self, name: &str, text: &str) -> bool {
+        let lets = |pattern: &Pattern| pattern.spells(name) && pattern.is_all_of(text);
+        !text.contains(char::is_whitespace) && self.allowed.iter().flatten().any(lets)
     }
 }
 
@@ -43,19 +54,21 @@ impl Judge<'_> {
     pub(super) fn assignments(&mut self, simple: &mut Simple) -> Prefix {
         let Simple { assignments, words, spot, .. } = simple;
         let mut prefix = Prefix::default();
-        let mut several = false;
+        let mut unclear = false;
         let is_read = words.first().is_some_and(|word| word.text() == Some("read"));
         for assignment in assignments {
             // For one `read` alone, where it splits is what it says.
             let is_known = self.scope.variables.values(&assignment.value).is_some();
             let splits = is_read && assignment.name == "IFS" && is_known;
             let (texts, found) = self.assignment(assignment, words.is_empty(), spot);
-            several |= texts.len() > 1;
+            unclear |=
+                assignment.append || texts.len() > 1 || texts.iter().any(|text| text.contains(char::is_whitespace));
+            prefix.names.push(assignment.name.clone());
             prefix.text.push_str(texts.first().map_or("", String::as_str));
             prefix.held.extend(found.err().filter(|_| !splits).map(|rule| (prefix.text.len(), rule)));
             prefix.text.push(' ');
         }
-        if several {
+        if unclear {
             prefix.text.clear();
         }
         prefix
@@ -85,6 +98,7 @@ impl Judge<'_> {
             if let Some(pattern) = self.policy.blocks(text) {
                 self.problem(&spot.source, Rule::Blocked(pattern));
             }
+            let text = if *append { &names::to_anything(name) } else { text };
             found = found.and(self.settable(name, text));
         }
         self.scope.variables.forget(&BTreeSet::from([name.clone()]));
@@ -100,18 +114,18 @@ impl Judge<'_> {
 
     /// How far a pattern that matches a command with what is set before it goes. One that ends before the command has
     /// said nothing of it.
-    pub(super) fn reach(&self, prefix: &str, args: &[Arg]) -> usize {
+    pub(super) fn reach(&self, (prefix, names): (&str, &[String]), args: &[Arg]) -> usize {
         if prefix.is_empty() {
             return 0;
         }
-        let reaches = guesses(args).into_iter().map(|text| self.policy.reach(&format!("{prefix}{text}")));
+        let reaches = guesses(args).into_iter().map(|text| self.policy.reach(&format!("{prefix}{text}"), names));
         reaches.min().unwrap_or(0)
     }
 
     /// The first of them that no pattern has seen before this command.
     pub(super) fn held_back(&self, prefix: &Prefix, args: &[Arg]) -> Option<Rule> {
         let (_, first) = prefix.held.first()?;
-        let reach = self.reach(&prefix.text, args);
+        let reach = self.reach((&prefix.text, &prefix.names), args);
         if prefix.text.is_empty() {
             return Some(first.clone());
         }

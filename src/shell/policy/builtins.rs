@@ -1,6 +1,6 @@
 //! The builtins of the shell, each of which was looked at.
 
-use super::{Rule, conditions, lex::Dialect, options::Options, values::Arg};
+use super::{Rule, conditions, lex::Dialect, names, options::Options, values::Arg};
 
 /// What is thought of a builtin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,82 @@ const BUILTINS: [&str; 61] = [
     "wait",
 ];
 
+/// Builtins and words of other shells than bash, which are programs to it. What calls itself `sh` may be any of them.
+const OF_OTHERS: [&str; 68] = [
+    "-",
+    "alarm",
+    "always",
+    "array",
+    "autoload",
+    "bindkey",
+    "chdir",
+    "clone",
+    "compadd",
+    "compcall",
+    "compctl",
+    "compound",
+    "coproc",
+    "disable",
+    "echotc",
+    "echoti",
+    "emulate",
+    "end",
+    "enum",
+    "float",
+    "foreach",
+    "functions",
+    "getln",
+    "global",
+    "hist",
+    "inlib",
+    "integer",
+    "limit",
+    "log",
+    "nameref",
+    "namespace",
+    "nocorrect",
+    "noglob",
+    "print",
+    "private",
+    "pushln",
+    "r",
+    "redirect",
+    "rehash",
+    "rename",
+    "repeat",
+    "sched",
+    "select",
+    "setopt",
+    "stop",
+    "ttyctl",
+    "unfunction",
+    "unhash",
+    "unlimit",
+    "unsetopt",
+    "vared",
+    "vmap",
+    "vpath",
+    "whence",
+    "where",
+    "zcompile",
+    "zformat",
+    "zle",
+    "zmodload",
+    "zparseopts",
+    "zprof",
+    "zpty",
+    "zregexparse",
+    "zselect",
+    "zsocket",
+    "zstyle",
+    "zsystem",
+    "ztcp",
+];
+
+pub(super) fn is_of_others(name: &str) -> bool {
+    OF_OTHERS.contains(&name)
+}
+
 /// Builtins that are programs too, and the same as such.
 const PROGRAMS: [&str; 10] = ["[", "echo", "false", "kill", "printf", "pwd", "test", "true", "time", "umask"];
 
@@ -104,9 +180,7 @@ pub(super) fn judge(args: &[Arg], (at, dialect): (usize, Dialect), settable: Set
         "exit" | "return" if args.len() <= 2 && dialect == Dialect::Bash => Ok(Standing::Free),
         "[" | "test" => conditions::judge_words(args, (at, dialect)).map(|()| Standing::Free),
         "printf" => printf(args, at).map(|()| Standing::Free),
-        "wait" if args[1..].iter().all(|arg| !arg.leads || is_latest_job(arg)) && !has_flag(args, 'p') => {
-            Ok(Standing::Free)
-        }
+        "wait" if args[1..].iter().all(is_waited_for) => Ok(Standing::Free),
         "set" if fixed && is_plain_set(&args[1..]) => Ok(Standing::Free),
         "export" => declares(args, at, settable).map(|()| Standing::Free),
         "local" | "readonly" => declares(args, at, settable).map(|()| Standing::Reviewed),
@@ -150,12 +224,21 @@ fn objection(name: &str) -> &'static str {
     }
 }
 
-/// Whether an option is given, alone or among others: `-rx` is `-r -x`.
-/// Whether it is the id of a job, or nothing, and so no option.
-fn is_latest_job(arg: &Arg) -> bool {
-    matches!(&*arg.text, "$!" | "${!}")
+/// Whether it says what to wait for, and sets and evaluates nothing: `-p NAME` does the one, a subscript the other.
+fn is_waited_for(arg: &Arg) -> bool {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%_+-.".contains(&byte));
+    if arg.glob {
+        return false;
+    }
+    if arg.fixed {
+        return matches!(&*arg.text, "-n" | "-f") || !arg.text.starts_with('-') && plain(&arg.text);
+    }
+    // It is the id of a job, or nothing.
+    let is_latest_job = matches!(&*arg.text, "$!" | "${!}");
+    is_latest_job || !arg.loose && arg.beginning().starts_with(|first: char| first == '%' || first.is_ascii_digit())
 }
 
+/// Whether an option is given, alone or among others: `-rx` is `-r -x`.
 fn has_flag(args: &[Arg], flag: char) -> bool {
     args[1..].iter().any(|arg| arg.text.starts_with('-') && arg.text.contains(flag))
 }
@@ -215,6 +298,10 @@ fn declares(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule>
         if arg.leads || name.starts_with('-') {
             return Err(Rule::unsupported("option of a declaration", at));
         }
+        // As it is rendered, the pattern would be matched with names of files.
+        if arg.glob {
+            return Err(Rule::unsupported("pattern in a declaration", at));
+        }
         if name.contains(['$', '`']) || !has_value && !arg.fixed {
             return Err(Rule::unsupported("name that is not known", at));
         }
@@ -231,7 +318,7 @@ fn declares(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule>
 fn read(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
     let options = Options { flags: "rs", valued: "pntNdu", ..Options::default() };
     let given = options.read(args).map_err(|what| Rule::unsupported(what, at))?;
-    names_of(&args[given.operands..], at, settable)
+    names_of(&args[given.operands..], at, &|name| settable(name, &names::to_anything(name)))
 }
 
 fn unset(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
@@ -241,15 +328,15 @@ fn unset(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
     if !given.has(&["v"]) {
         return Err(Rule::unsupported("unset without -v", at));
     }
-    names_of(&args[given.operands..], at, settable)
+    names_of(&args[given.operands..], at, &|name| settable(name, &format!("{name}=")))
 }
 
-fn names_of(args: &[Arg], at: usize, settable: Settable<'_>) -> Result<(), Rule> {
+fn names_of(args: &[Arg], at: usize, settable: &dyn Fn(&str) -> Result<(), Rule>) -> Result<(), Rule> {
     for arg in args {
         if !arg.fixed {
             return Err(Rule::unsupported("name that is not known", at));
         }
-        settable(&arg.text, &format!("{}=", arg.text))?;
+        settable(&arg.text)?;
     }
     Ok(())
 }

@@ -173,6 +173,10 @@ impl Parser<'_> {
                     let ends = |c: char| matches!(c, '}' | '\'' | '"' | '\\' | '$' | '`') || (slash && c == '/');
                     let length = self.rest().find(ends).unwrap_or(self.rest().len());
                     let text = &self.rest()[..length];
+                    // Some encodings make one character of it and of the sign behind it.
+                    if text.ends_with(|c: char| !c.is_ascii()) {
+                        return self.no("letter at the end of a quoted expansion");
+                    }
                     pieces.push(Piece::Bare(text.to_owned()));
                     self.at += length;
                 }

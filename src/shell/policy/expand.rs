@@ -2,7 +2,7 @@
 
 use super::{
     lex::{BRACED_WORD, MAX_BRACED, MAX_WORDS, Parsed, Parser, Trouble},
-    tree::{Part, Word},
+    tree::{Form, Param, Part, Word},
     word::Piece,
 };
 
@@ -36,6 +36,9 @@ impl Parser<'_> {
         let empty = pieces.iter().any(|piece| matches!(piece, Piece::Quoted(text) if text.is_empty()));
         self.budget.word()?;
         let count = pieces.len();
+        if !matches!(role, Role::Value | Role::Plain) && is_mixed_bracket(&pieces) {
+            return self.no_at("pattern", at);
+        }
         let mut word = Word { parts: Vec::with_capacity(count) };
         for (index, piece) in pieces.into_iter().enumerate() {
             match piece {
@@ -72,7 +75,15 @@ impl Parser<'_> {
         if atoms.iter().filter(|atom| is(atom, '{')).count() > 100 {
             return Err(Trouble::Limit("words"));
         }
+        let dots = atoms.windows(2).any(|pair| is(&pair[0], '.') && is(&pair[1], '.'));
+        if dots || atoms.iter().any(|atom| is(atom, ',')) {
+            self.bash_only("brace")?;
+        }
         let expanded = self.braces(&atoms, at)?;
+        // Braces come first: `$x{1,2}` is `$x1` and `$x2`.
+        if expanded.iter().any(|atoms| lengthens(atoms)) && ends_a_name(&atoms) {
+            return self.no_at("brace behind a parameter", at);
+        }
         self.budget.braced += expanded.len() * BRACED_WORD;
         if self.budget.braced > MAX_BRACED {
             return Err(Trouble::Limit("words"));
@@ -204,6 +215,25 @@ impl Parser<'_> {
     }
 }
 
+/// Whether a parameter has what could be more of its name behind it.
+fn lengthens(atoms: &[Atom]) -> bool {
+    atoms.windows(2).any(|pair| is_parameter(&pair[0]) && is_of_name(&pair[1]))
+}
+
+/// Whether there is a parameter without that, which may be written without braces.
+fn ends_a_name(atoms: &[Atom]) -> bool {
+    let behind = |at: usize| atoms.get(at + 1).is_some_and(is_of_name);
+    atoms.iter().enumerate().any(|(at, atom)| is_parameter(atom) && !behind(at))
+}
+
+fn is_parameter(atom: &Atom) -> bool {
+    matches!(atom, Atom::Whole(Piece::Part(Part::Param(Param { form: Form::Plain, quoted: false, .. }))))
+}
+
+fn is_of_name(atom: &Atom) -> bool {
+    matches!(atom, Atom::Bare(c) if c.is_ascii_alphanumeric() || *c == '_')
+}
+
 fn is(atom: &Atom, wanted: char) -> bool {
     matches!(atom, Atom::Bare(c) if *c == wanted)
 }
@@ -230,6 +260,27 @@ fn tilde<'t>(word: &mut Word, text: &'t str, whole: bool) -> &'t str {
     }
     word.push(Part::Tilde(text[..end].to_owned()));
     &text[end..]
+}
+
+/// Whether a bracket opens in one piece and may close in another: what is quoted or expanded would stand in it.
+fn is_mixed_bracket(pieces: &[Piece]) -> bool {
+    let opens = |piece: &Piece| matches!(piece, Piece::Bare(text) if stays_open(text));
+    let closes = |piece: &Piece| matches!(piece, Piece::Bare(text) if text.contains(']'));
+    let opened = pieces.iter().position(opens);
+    opened.is_some_and(|at| pieces[at + 1..].iter().any(closes))
+}
+
+/// Whether a bracket in it has no end in it.
+fn stays_open(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(open) = rest.find('[') {
+        rest = &rest[open..];
+        match bracket(rest) {
+            Ok(Some(length)) => rest = &rest[length..],
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// The length of the bracket expression that begins here; `None` when it is none.

@@ -45,6 +45,22 @@ fn is_of_input(redirect: &Redirect) -> bool {
     redirect.fd.map_or(reads, |fd| fd == 0)
 }
 
+/// Whether what is printed goes to a file, the last redirection of it being what counts.
+pub(super) fn keeps_output(redirects: &[Redirect]) -> bool {
+    let last = redirects.iter().rev().find(|redirect| is_of_output(redirect));
+    let a_stream = |word: &Word| word.text().is_none_or(|name| name.starts_with("/dev/std"));
+    last.is_some_and(|last| matches!(&last.kind, Direction::File(_, word) if !a_stream(word)))
+}
+
+fn is_of_output(redirect: &Redirect) -> bool {
+    let writes = match &redirect.kind {
+        Direction::File(sign, _) => !matches!(*sign, "<" | "<>"),
+        Direction::Copy(sign, _) => *sign == ">&",
+        Direction::Text(_) | Direction::Document(_) => false,
+    };
+    redirect.fd.map_or(writes, |fd| fd == 1)
+}
+
 /// Whether a command changes the input of all that follows it.
 pub(super) fn reopens(simple: &Simple) -> bool {
     let is_exec = |word: &Word| word.text() == Some("exec");

@@ -8,7 +8,7 @@ pub(super) fn plain_name(name: &str) -> &str {
     if plain.is_empty() { name } else { plain }
 }
 
-const SHELLS: [&str; 17] = [
+const SHELLS: [&str; 19] = [
     "sh",
     "bash",
     "dash",
@@ -26,8 +26,10 @@ const SHELLS: [&str; 17] = [
     "pwsh",
     "powershell",
     "yash",
+    "es",
+    "xonsh",
 ];
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 26] = [
     "python",
     "pypy",
     "perl",
@@ -53,6 +55,7 @@ const OTHERS: [&str; 25] = [
     "jshell",
     "scala",
     "guile",
+    "ipython",
 ];
 
 /// Whether a program takes scripts.
@@ -76,35 +79,101 @@ fn options(name: &str) -> Options {
     }
 }
 
-/// Refuses an interpreter whose script does not come from a file that is named.
-pub(super) fn judge(name: &str, args: &[Arg], at: usize) -> Result<(), Rule> {
+/// Refuses an interpreter whose script does not come from a file that is named. Gives the name of that.
+pub(super) fn judge<'a>(name: &str, args: &'a [Arg], at: usize) -> Result<Option<&'a str>, Rule> {
     let plain = plain_name(name);
     if !is_interpreter(name) {
-        return Ok(());
+        return if runs_text(name, args) {
+            Err(Rule::unsupported("text that another program runs", at))
+        } else {
+            Ok(None)
+        };
     }
     let refuse = || Err(Rule::unsupported("script that is not in a file", at));
     let texts: Vec<&str> = args[1..].iter().map(|arg| arg.text.as_str()).collect();
     let fixed = args.get(1).is_some_and(|arg| arg.fixed);
     match texts.as_slice() {
-        ["--version" | "--help" | "-h"] if fixed => return Ok(()),
-        ["-V" | "-v"] if fixed && !SHELLS.contains(&plain) => return Ok(()),
+        ["--version" | "--help" | "-h"] if fixed => return Ok(None),
+        ["-V" | "-v"] if fixed && !SHELLS.contains(&plain) => return Ok(None),
         ["-m", module, ..] if matches!(plain, "python" | "pypy") => {
-            let runs_text = ["code", "pdb", "idlelib", "timeit", "asyncio", "trace", "cProfile", "profile", "runpy"];
-            let known = args[2].fixed && !args[2].glob && !runs_text.contains(module);
-            return if known { Ok(()) } else { refuse() };
+            let known = args[2].fixed && !args[2].glob && !TAKES_TEXT.contains(module);
+            return if known { Ok(None) } else { refuse() };
         }
         _ => {}
     }
     let Ok(given) = options(plain).read(args) else { return refuse() };
-    match args.get(given.operands) {
-        Some(script) if script.fixed && is_file(&script.text) => {}
+    let script = match args.get(given.operands) {
+        Some(script) if script.fixed && !script.glob && is_file(&script.text) => script.text.as_str(),
         // `node --test` finds its files by itself.
-        None if given.has(&["test"]) => {}
+        None if given.has(&["test"]) => return Ok(None),
         _ => return refuse(),
+    };
+    match (plain, script) {
+        ("deno", "eval" | "repl") | ("bun", "repl" | "exec" | "x") | ("node" | "nodejs", "inspect") => refuse(),
+        ("deno" | "bun", "run") => {
+            let behind = args[given.operands + 1..].iter().find(|arg| !arg.text.starts_with('-'));
+            let file = behind.filter(|file| file.fixed && !file.glob && is_file(&file.text));
+            file.map_or_else(refuse, |file| Ok(Some(file.text.as_str())))
+        }
+        _ => Ok(Some(script)),
     }
-    let verb = texts.get(given.operands - 1).copied().unwrap_or_default();
-    let takes_text = matches!((plain, verb), ("deno", "eval" | "repl") | ("bun", "repl" | "exec" | "x"));
-    if takes_text { refuse() } else { Ok(()) }
+}
+
+/// Modules of Python that run what they read or are given.
+const TAKES_TEXT: [&str; 14] = [
+    "code",
+    "pdb",
+    "idlelib",
+    "timeit",
+    "asyncio",
+    "trace",
+    "cProfile",
+    "profile",
+    "runpy",
+    "IPython",
+    "ptpython",
+    "bpython",
+    "xonsh",
+    "ptipython",
+];
+
+/// Whether a program that is no interpreter hands a text to a shell, or its input.
+fn runs_text(name: &str, args: &[Arg]) -> bool {
+    let asks =
+        |known: &[&str]| matches!(&args[1..], [first, ..] if first.fixed && known.contains(&first.text.as_str()));
+    match name {
+        "su" | "script" => !asks(&["--version", "--help", "-V"]),
+        "runuser" => args[1..].iter().any(is_text_option) || !asks(&["-u", "--version", "--help"]),
+        "at" | "batch" => !asks(&["-l", "-r", "-d", "-c", "-V"]),
+        "npx" => has_call(&args[1..]),
+        "npm" => args.iter().take_while(|arg| arg.text != "--").any(|arg| is_call(&arg.text)),
+        _ => false,
+    }
+}
+
+fn is_text_option(arg: &Arg) -> bool {
+    !arg.fixed && arg.leads || arg.text.starts_with("-c") || arg.text.starts_with("--c") || arg.text.starts_with("--s")
+}
+
+/// `-c TEXT` of `npm exec`, before or behind the verb, which may be cut short as well.
+fn is_call(option: &str) -> bool {
+    option.starts_with("-c") || option.starts_with("--cal")
+}
+
+/// Whether `npx` may be told `-c TEXT`, before the package that it runs.
+fn has_call(args: &[Arg]) -> bool {
+    const ALONE: [&str; 9] =
+        ["-y", "--yes", "--no", "--no-install", "-q", "--quiet", "--prefer-offline", "--version", "--help"];
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.text.as_str() {
+            "-p" | "--package" | "-w" | "--workspace" => drop(args.next()),
+            "--" => return false,
+            option if option.starts_with("--package=") || ALONE.contains(&option) => {}
+            other => return other.starts_with('-') || arg.leads || arg.loose,
+        }
+    }
+    false
 }
 
 fn is_file(script: &str) -> bool {

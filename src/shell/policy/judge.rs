@@ -1,7 +1,7 @@
 //! Judging a tree: what is known at each point of it, and what was found.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,9 @@ pub(super) struct Judge<'p> {
     pub(super) scope: Scope,
     /// What functions and traps may set at any time.
     pub(super) unsteady: BTreeSet<String>,
+    /// The functions in whose definitions we are, and what each calls.
+    pub(super) defining: Vec<String>,
+    pub(super) called: BTreeMap<String, BTreeSet<String>>,
     /// Somewhere the input of all that follows becomes another: no pipe is sure to be what is read.
     pub(super) reopened: bool,
     /// How much was judged, in bytes, each argument costing some beside its own.
@@ -84,6 +87,8 @@ impl<'p> Judge<'p> {
             problems,
             scope,
             unsteady,
+            defining: Vec::new(),
+            called: BTreeMap::new(),
             reopened: false,
             spent: 0,
         }
@@ -166,7 +171,7 @@ impl<'p> Judge<'p> {
         self.dialect = outer;
         match self.problems.get(before) {
             Some((_, rule)) => Err(place(rule.clone())),
-            None => Ok(render::render(&list.into_one())),
+            None => render::faithful(&list.into_one(), dialect).map_err(|trouble| place(trouble.into())),
         }
     }
 
@@ -195,6 +200,40 @@ impl<'p> Judge<'p> {
         }
         let name = |target: &PathBuf| target.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(targets.iter().filter_map(name).collect())
+    }
+
+    /// A script that an interpreter reads lies in the entry's directory when it is named from there, and is a file.
+    pub(super) fn script_file(&self, path: &str, at: usize) -> Result<(), Rule> {
+        let targets = self.targets(path)?;
+        let is_special = |target: &PathBuf| ["/dev", "/proc", "/sys"].iter().any(|special| target.starts_with(special));
+        if targets.iter().any(is_special) {
+            return Err(Rule::unsupported("script that is not in a file", at));
+        }
+        let stays = path.starts_with('/') || targets.iter().all(|target| self.place.holds(target));
+        if stays { Ok(()) } else { Err(Rule::Directory(path.to_owned())) }
+    }
+
+    /// Notes that the functions that are being defined call this.
+    pub(super) fn calls(&mut self, name: &str) {
+        for function in &self.defining {
+            self.called.entry(function.clone()).or_default().insert(name.to_owned());
+        }
+    }
+
+    /// Whether a function may come to call itself.
+    pub(super) fn recurs(&self, name: &str) -> bool {
+        let (mut seen, mut waiting) = (BTreeSet::new(), vec![name]);
+        while let Some(next) = waiting.pop() {
+            for called in self.called.get(next).into_iter().flatten() {
+                if called == name {
+                    return true;
+                }
+                if seen.insert(called) {
+                    waiting.push(called);
+                }
+            }
+        }
+        false
     }
 }
 

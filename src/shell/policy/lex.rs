@@ -42,6 +42,8 @@ pub(super) struct Budget {
     pub(super) commands: usize,
     pub(super) braced: usize,
     pub(super) words: usize,
+    /// Here-documents, so that what stands between two points may be counted.
+    pub(super) documents: usize,
 }
 
 impl Budget {

@@ -47,6 +47,11 @@ pub(super) fn is_harmless(name: &str) -> bool {
     HARMLESS.contains(&name) || name.starts_with("LC_")
 }
 
+/// A variable set to nobody knows what, which no pattern takes for one of its values.
+pub(super) fn to_anything(name: &str) -> String {
+    format!("{name}=\n")
+}
+
 /// Some of the others, which change what runs: it is enough to name one of each kind.
 pub(super) const CHANGES_WHAT_RUNS: [&str; 26] = [
     "PATH",

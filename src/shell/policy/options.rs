@@ -11,10 +11,24 @@ pub(super) struct Options {
     pub(super) long_valued: &'static [&'static str],
 }
 
+/// What an option is told.
+#[derive(Debug)]
+pub(super) struct Value {
+    pub(super) text: String,
+    /// Nothing of it is unknown.
+    pub(super) fixed: bool,
+}
+
+impl Value {
+    fn known(text: &str) -> Self {
+        Self { text: text.to_owned(), fixed: true }
+    }
+}
+
 /// Which options were given, and where the operands begin.
 #[derive(Debug, Default)]
 pub(super) struct Given {
-    pub(super) options: Vec<(String, Option<String>)>,
+    pub(super) options: Vec<(String, Option<Value>)>,
     pub(super) operands: usize,
 }
 
@@ -44,7 +58,8 @@ impl Options {
     }
 
     fn long(&self, text: &str, args: &[Arg], given: &mut Given) -> Result<(), &'static str> {
-        let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value.to_owned())));
+        let (name, value) =
+            text.split_once('=').map_or((text, None), |(name, value)| (name, Some(Value::known(value))));
         if self.long_valued.contains(&name) {
             let value = value.map_or_else(|| value_of(args, given), Ok)?;
             given.options.push((name.to_owned(), Some(value)));
@@ -67,7 +82,7 @@ impl Options {
                 return Err(UNKNOWN);
             }
             let rest = &cluster[index + flag.len_utf8()..];
-            let value = if rest.is_empty() { value_of(args, given)? } else { rest.to_owned() };
+            let value = if rest.is_empty() { value_of(args, given)? } else { Value::known(rest) };
             given.options.push((flag.to_string(), Some(value)));
             return Ok(());
         }
@@ -76,10 +91,10 @@ impl Options {
 }
 
 /// The next argument, as the value of an option.
-fn value_of(args: &[Arg], given: &mut Given) -> Result<String, &'static str> {
+fn value_of(args: &[Arg], given: &mut Given) -> Result<Value, &'static str> {
     let value = args.get(given.operands).filter(|value| !value.may_be_several()).ok_or(UNKNOWN)?;
     given.operands += 1;
-    Ok(value.text.clone())
+    Ok(Value { text: value.text.clone(), fixed: value.fixed })
 }
 
 impl Given {
@@ -87,8 +102,8 @@ impl Given {
         self.options.iter().any(|(name, _)| names.contains(&name.as_str()))
     }
 
-    pub(super) fn value(&self, names: &[&str]) -> Option<&str> {
+    pub(super) fn value(&self, names: &[&str]) -> Option<&Value> {
         let found = self.options.iter().rev().find(|(name, _)| names.contains(&name.as_str()));
-        found.and_then(|(_, value)| value.as_deref())
+        found.and_then(|(_, value)| value.as_ref())
     }
 }

@@ -81,7 +81,10 @@ pub(super) fn covers(glob: &str, path: &str) -> bool {
 fn names_cover(glob: &[&str], path: &[&str]) -> bool {
     match (glob, path) {
         ([], []) => true,
-        (["**", rest @ ..], _) => (0..=path.len()).any(|skipped| names_cover(rest, &path[skipped..])),
+        // At the end of it, it is what lies in the directory, and not that itself.
+        (["**", rest @ ..], _) => {
+            (usize::from(rest.is_empty())..=path.len()).any(|skipped| names_cover(rest, &path[skipped..]))
+        }
         ([first, glob @ ..], [name, path @ ..]) => crate::glob::matches(first, name) && names_cover(glob, path),
         _ => false,
     }

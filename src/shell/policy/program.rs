@@ -23,13 +23,27 @@ use crate::config::Pattern;
 const MAX_PATH: usize = 4096;
 
 /// What a simple command is judged with.
+#[derive(Default)]
 struct Frame {
     spot: Spot,
     /// Its assignments, before its words. None of them stands before what a wrapper runs.
     prefix: String,
+    /// The variables that these set.
+    names: Vec<String>,
     fed: bool,
+    /// What it prints goes to a file that it names.
+    kept: bool,
+    /// What programs around it replace, wherever it stands.
+    marks: Vec<String>,
     /// Words that hold a script, from one to another, and that script in other words.
     rewrites: Vec<(usize, usize, String)>,
+}
+
+impl Frame {
+    fn of(spot: &Spot, redirects: &[Redirect]) -> Self {
+        let kept = input::keeps_output(redirects);
+        Self { spot: spot.clone(), kept, ..Self::default() }
+    }
 }
 
 /// From where a command is run.
@@ -99,7 +113,8 @@ impl Judge<'_> {
             return prefix.held.into_iter().for_each(|(_, rule)| self.problem(&spot.source, rule));
         }
         let fed = Input::of(redirects).is_fed(self.scope.fed) && !self.reopened;
-        let mut frame = Frame { spot: spot.clone(), prefix: prefix.text.clone(), fed, rewrites: Vec::new() };
+        let mut frame =
+            Frame { prefix: prefix.text.clone(), names: prefix.names.clone(), fed, ..Frame::of(spot, redirects) };
         let first = &words[0];
         if first.text().is_none() {
             let rule = Rule::unsupported("name of a command", spot.at);
@@ -128,7 +143,7 @@ impl Judge<'_> {
     /// What is nothing but redirections is judged as the command that would print what they open.
     fn printed(&mut self, redirects: &[Redirect], spot: &Spot) {
         for args in input::printed(redirects, &self.scope.variables) {
-            let mut frame = Frame { spot: spot.clone(), prefix: String::new(), fed: false, rewrites: Vec::new() };
+            let mut frame = Frame::of(spot, redirects);
             if let Err(rule) = self.run(&args, &mut frame, Way::Plainly) {
                 self.problem(&spot.source, rule);
             }
@@ -161,16 +176,23 @@ impl Judge<'_> {
         }
         let base = name.rsplit('/').next().unwrap_or(name);
         self.blocked(args, base)?;
-        if way == Way::Shell && self.scope.functions.contains(name) {
-            return Ok(());
+        if way == Way::Shell {
+            self.calls(name);
+            if self.scope.functions.contains(name) {
+                return Ok(());
+            }
         }
         let trusted = self.is_trusted(name, base, at)?;
         let shells_own = matches!(base, "eval" | "trap" | "exec" | "command");
         if shells_own && (way == Way::Program || name != base) {
             return Err(Rule::unsupported("builtin through a program", at));
         }
+        if name == base && way != Way::Program && self.dialect == Dialect::Posix && builtins::is_of_others(name) {
+            return Err(Rule::unsupported("builtin of other shells", at));
+        }
         if let Some(opened) = wrappers::open(base, args).map_err(|what| Rule::unsupported(what, at))? {
-            return self.opened(Opened { guarded: opened.guarded || !trusted, ..opened }, args, frame);
+            self.opened(Opened { guarded: opened.guarded || !trusted, ..opened }, args, frame)?;
+            return if base == "nohup" { self.keeps_what_it_prints(frame) } else { Ok(()) };
         }
         if builtins::is_builtin(name) && (way != Way::Program || builtins::is_program(name)) {
             let standing = builtins::judge(args, (at, self.dialect), &|name, text| self.settable(name, text))?;
@@ -180,9 +202,18 @@ impl Judge<'_> {
             }
             return if name == "cd" { self.change_directory(args) } else { Ok(()) };
         }
-        interpreters::judge(base, args, at)?;
+        if let Some(script) = interpreters::judge(base, args, at)? {
+            self.script_file(script, at)?;
+        }
         let filters = self.policy.filters && frame.fed && filters::is_filter(args);
         if filters || self.permitted(args, frame) { Ok(()) } else { Err(Rule::NotAllowed) }
+    }
+
+    /// `nohup` writes what the program prints into a file of its own, where that would go to a terminal.
+    fn keeps_what_it_prints(&self, frame: &Frame) -> Result<(), Rule> {
+        const FILE: &str = "nohup.out";
+        let writes = self.policy.allowed.is_some() && !frame.kept;
+        if writes && !self.writable(FILE, &Word::literal(FILE)) { Err(Rule::Write(FILE.to_owned())) } else { Ok(()) }
     }
 
     fn blocked(&self, args: &[Arg], base: &str) -> Result<(), Rule> {
@@ -220,7 +251,7 @@ impl Judge<'_> {
     /// Whether a pattern allows it, whatever stands for what is not known.
     fn permitted(&self, args: &[Arg], frame: &Frame) -> bool {
         guesses(args).iter().all(|text| self.policy.permits(text))
-            || self.reach(&frame.prefix, args) >= frame.prefix.len() + args[0].text.len()
+            || self.reach((&frame.prefix, &frame.names), args) >= frame.prefix.len() + args[0].text.len()
     }
 
     fn opened(&mut self, opened: Opened, args: &[Arg], frame: &mut Frame) -> Result<(), Rule> {
@@ -247,18 +278,41 @@ impl Judge<'_> {
     fn runs(&mut self, runs: Vec<Runs>, args: &[Arg], (frame, how): (&mut Frame, Script)) -> Result<(), Rule> {
         for run in runs {
             let (script, dialect) = match run {
-                Runs::Words { from, to, filled } => {
+                Runs::Words { from, to, filled, elsewhere } => {
                     let way = if args[0].text == "command" { Way::Plainly } else { Way::Program };
-                    self.run(&fill(&args[from..to], filled.as_ref()), frame, way)?;
+                    let args = fill(&args[from..to], filled.as_ref());
+                    let before = frame.marks.len();
+                    frame.marks.extend(filled.and_then(Filled::into_mark));
+                    let found = self.there(elsewhere, |judge| judge.run(&args, frame, way));
+                    frame.marks.truncate(before);
+                    found?;
                     continue;
                 }
                 Runs::Text { arg, dialect } => (&args[arg..=arg], dialect),
                 Runs::Joined { from, dialect } => (&args[from..], dialect),
             };
             let rewritten = self.text(script, dialect, how)?;
+            // In other words it may hold what its own do not.
+            if frame.marks.iter().any(|mark| rewritten.2.contains(mark.as_str())) {
+                return Err(Rule::unsupported("script that is not known", how.at));
+            }
             frame.rewrites.push(rewritten);
         }
         Ok(())
+    }
+
+    /// Judges what runs here, or elsewhere: in directories of which nothing is known.
+    fn there<T>(&mut self, elsewhere: bool, judge: impl FnOnce(&mut Self) -> T) -> T {
+        if !elsewhere {
+            return judge(self);
+        }
+        let mut found = None;
+        self.aside(|aside| {
+            aside.scope.directories = BTreeSet::from([PathBuf::from("/")]);
+            aside.scope.adrift = true;
+            found = Some(judge(aside));
+        });
+        found.expect("it has just been judged")
     }
 
     /// A script in some arguments: the words that they are, from one to another, and the script in other words.

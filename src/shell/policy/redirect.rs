@@ -5,6 +5,7 @@ use std::{cell::OnceCell, rc::Rc};
 use super::{
     expand::Role,
     lex::{Awaited, Dialect, Parsed, Parser},
+    parse::bare,
     tree::{Direction, Part, Redirect, Word},
     word::Piece,
 };
@@ -62,6 +63,11 @@ impl Parser<'_> {
         self.skip_blanks();
         let at = self.at;
         let pieces = self.pieces()?;
+        let digits = bare(&pieces).is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        // In `<2>&1` the number is no name of a file.
+        if digits && matches!(self.peek(), Some(b'<' | b'>')) {
+            return self.no_at("redirection", at);
+        }
         match sign {
             "<<" | "<<-" => self.announce(&pieces, sign == "<<-"),
             "<<<" => Ok(Direction::Text(self.word(pieces, Role::Plain, at)?)),
@@ -106,6 +112,7 @@ impl Parser<'_> {
             return self.no("end of a here-document");
         }
         let body = Rc::new(OnceCell::new());
+        self.budget.documents += 1;
         self.awaited.push(Awaited { end, live, stripped, body: Rc::clone(&body) });
         Ok(Direction::Document(body))
     }
@@ -143,6 +150,9 @@ impl Parser<'_> {
         if text.contains("\\\n") {
             return self.no_at("joined lines in a here-document", from);
         }
+        if swallows(text) {
+            return self.no_at("letter before an escape in a here-document", from);
+        }
         self.budget.enter()?;
         let mut inner = self.inner(text, from);
         let mut pieces = Vec::new();
@@ -160,6 +170,12 @@ impl Parser<'_> {
         }
         Ok(word.parts)
     }
+}
+
+/// Whether a character that is not ASCII stands right before one that is live. In some encodings the last byte of the one
+/// and the first of what is written for the other are one character.
+fn swallows(text: &str) -> bool {
+    text.match_indices(['\\', '$', '`']).any(|(at, _)| text[..at].ends_with(|c: char| !c.is_ascii()))
 }
 
 fn literal(text: String) -> Vec<Part> {

@@ -1,8 +1,12 @@
 //! A text for the shell, made from the tree that was judged.
 
-use super::tree::{
-    Arm, Assignment, Command, Compound, Direction, Form, Item, Junction, List, Param, Part, Pipeline, Redirect, Simple,
-    Test, Timed, Word,
+use super::{
+    lex::{Budget, Dialect, Parsed, Trouble},
+    parse::parse,
+    tree::{
+        Arm, Assignment, Command, Compound, Direction, Form, Item, Junction, List, Param, Part, Pipeline, Redirect,
+        Simple, Test, Timed, Word,
+    },
 };
 
 /// The text of a list: each command in a line of its own, whatever is text in single quotes.
@@ -10,6 +14,16 @@ pub(super) fn render(list: &List) -> String {
     let mut out = Renderer::default();
     out.list(list);
     out.text
+}
+
+/// The same, when it would be read as this list again: what runs is what was judged.
+pub(super) fn faithful(list: &List, dialect: Dialect) -> Parsed<String> {
+    let rendered = render(list);
+    match parse(&rendered, dialect, Budget::default()) {
+        Ok((again, _)) if again == *list => Ok(rendered),
+        Err(Trouble::Limit(which)) => Err(Trouble::Limit(which)),
+        _ => Err(Trouble::Unsupported("text that cannot be written anew", 0)),
+    }
 }
 
 /// What a part looks like, for people and for patterns.

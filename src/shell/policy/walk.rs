@@ -102,6 +102,7 @@ impl Judge<'_> {
             self.problem(&spot.source, Rule::unsupported("name of a function", spot.at));
         }
         self.scope.functions.insert(name.to_owned());
+        self.defining.push(name.to_owned());
         self.aside(|judge| {
             judge.scope.variables.clear();
             judge.scope.adrift = true;
@@ -112,6 +113,11 @@ impl Judge<'_> {
                 judge.problem(&spot.source, Rule::Directory(format!("in the function {name}")));
             }
         });
+        self.defining.pop();
+        // Nothing ends it but the stack.
+        if self.recurs(name) {
+            self.problem(&spot.source, Rule::unsupported("function that calls itself", spot.at));
+        }
     }
 
     fn compound(&mut self, compound: &mut Compound, spot: &Spot) {
@@ -182,7 +188,6 @@ impl Judge<'_> {
     }
 
     fn iteration(&mut self, (name, words): (&str, Option<&mut Vec<Word>>), body: &mut List, spot: &Spot) {
-        self.sets(name, &format!("{name}="), spot);
         let mut known = None;
         if let Some(words) = words {
             for word in words.iter_mut() {
@@ -192,6 +197,10 @@ impl Judge<'_> {
             if all.iter().all(|arg| arg.fixed && !arg.glob) {
                 known = Some(all.into_iter().map(|arg| arg.text).collect::<BTreeSet<_>>());
             }
+        }
+        match known.iter().flatten().collect::<Vec<_>>().as_slice() {
+            [] => self.sets(name, &names::to_anything(name), spot),
+            values => values.iter().for_each(|value| self.sets(name, &format!("{name}={value}"), spot)),
         }
         let (mut sets, mut of_body) = (BTreeSet::from([name.to_owned()]), BTreeSet::new());
         values::assigned(body, &mut of_body);
@@ -249,7 +258,7 @@ impl Judge<'_> {
                 }
                 Part::Param(Param { name, form, .. }) => {
                     if let Form::Default(":=" | "=", _) = form {
-                        self.sets(name, &format!("{name}="), spot);
+                        self.sets(name, &names::to_anything(name), spot);
                     }
                     match form {
                         Form::Default(_, word) | Form::Trim(_, word) => self.word(word, spot),
@@ -276,10 +285,11 @@ impl Judge<'_> {
     }
 
     pub(super) fn settable(&self, name: &str, text: &str) -> Result<(), Rule> {
-        // A pattern for a command with what is set before it is none for a value with spaces.
-        let permits = |text: &str| self.policy.allowed.is_some() && self.policy.permits(text);
-        let by_pattern = permits(text) && permits(&text.replace(char::is_whitespace, "_"));
-        if names::is_harmless(name) || by_pattern { Ok(()) } else { Err(Rule::Assignment(name.to_owned())) }
+        if names::is_harmless(name) || self.policy.lets_be_set(name, text) {
+            Ok(())
+        } else {
+            Err(Rule::Assignment(name.to_owned()))
+        }
     }
 
     pub(super) fn redirects(&mut self, redirects: &mut [Redirect], spot: &Spot) {

@@ -111,9 +111,10 @@ fn sets(pattern: &Pattern) -> Option<&str> {
         .map(|(name, _)| name)
         .filter(|name| names::is_name(name) && names::changes_what_runs(name));
     let takes = |name: &&str| {
-        ["", "1", "true", "probe", "./probe", "/probe"]
-            .iter()
-            .any(|value| pattern.begins(&format!("{name}={value}")) || pattern.begins(&format!("{name}={value} probe")))
+        pattern.spells(name)
+            && ["", "1", "true", "probe", "./probe", "/probe"].iter().any(|value| {
+                pattern.begins(&format!("{name}={value}")) || pattern.begins(&format!("{name}={value} probe"))
+            })
     };
     named.or_else(|| names::CHANGES_WHAT_RUNS.into_iter().find(takes))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     lex::{Parsed, Parser, is_meta},
-    tree::Part,
+    tree::{Command, Direction, Item, List, Part, Pipeline, Timed},
 };
 
 /// A stretch of a word, before braces, tildes and patterns are looked for.
@@ -168,6 +168,8 @@ impl Parser<'_> {
             }
             let escaped = self.rest().chars().next();
             match escaped {
+                // Whether the lines are joined before the text is read, or in it, shells differ over.
+                Some('\n') => return self.no("joined lines in backticks"),
                 Some(c @ ('$' | '`' | '\\')) => text.push(c),
                 // How shells differ here nobody remembers.
                 Some('"') if quoted => return self.no("escaped quote in backticks"),
@@ -177,10 +179,12 @@ impl Parser<'_> {
             self.at += escaped.map_or(0, char::len_utf8);
         }
         self.budget.enter()?;
+        let before = self.budget.documents;
         let mut inner = self.inner(&text, from);
         let list = inner.whole()?;
         self.budget = inner.budget;
         self.budget.leave();
+        self.check_substituted(&list, before)?;
         Ok(Part::Output { list, quoted })
     }
 
@@ -199,14 +203,41 @@ impl Parser<'_> {
         let outer = std::mem::take(&mut self.awaited);
         let outer_waited = self.outer_waits;
         self.outer_waits |= !outer.is_empty();
+        let before = self.budget.documents;
         let list = self.list(&[])?;
         if !self.awaited.is_empty() {
             return self.no("here-document without its end");
         }
         self.awaited = outer;
         self.outer_waits = outer_waited;
+        self.check_substituted(&list, before)?;
         self.expect(")", "syntax")?;
         self.budget.leave();
         Ok(list)
+    }
+
+    /// Some versions of bash write a substitution anew before they run it, and put the bodies of several here-documents
+    /// where they would be commands. One, at the end of the only command in there, stays what it is.
+    fn check_substituted(&self, list: &List, before: usize) -> Parsed<()> {
+        match self.budget.documents - before {
+            0 => Ok(()),
+            1 if ends_in_a_document(list) => Ok(()),
+            _ => self.no("here-document in a substitution with more in it"),
+        }
+    }
+}
+
+/// Whether a list is one simple command, the last of whose redirections is a here-document.
+fn ends_in_a_document(list: &List) -> bool {
+    let [Item { first: Pipeline { timed: Timed::No, negated: false, commands }, rest, background: false }] =
+        list.0.as_slice()
+    else {
+        return false;
+    };
+    match (commands.as_slice(), rest.as_slice()) {
+        ([Command::Simple(simple)], []) => {
+            simple.redirects.last().is_some_and(|redirect| matches!(redirect.kind, Direction::Document(_)))
+        }
+        _ => false,
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Opened {
 #[derive(Debug)]
 pub(super) enum Runs {
     /// Arguments from one to another; with `filled`, those that hold the mark get what is not known, and without a
-    /// mark something unknown follows.
-    Words { from: usize, to: usize, filled: Option<Filled> },
+    /// mark something unknown follows. Of the directory `elsewhere` nothing is known.
+    Words { from: usize, to: usize, filled: Option<Filled>, elsewhere: bool },
     /// An argument that is a script.
     Text { arg: usize, dialect: Dialect },
     /// Arguments that are joined to a script.
@@ -35,7 +35,16 @@ pub(super) enum Filled {
     At(String),
 }
 
-type Found = Result<Option<Opened>, &'static str>;
+impl Filled {
+    pub(super) fn into_mark(self) -> Option<String> {
+        match self {
+            Self::Behind => None,
+            Self::At(mark) => Some(mark),
+        }
+    }
+}
+
+pub(super) type Found = Result<Option<Opened>, &'static str>;
 
 /// What this command runs; `None` when it is none of those that run others.
 pub(super) fn open(name: &str, args: &[Arg]) -> Found {
@@ -72,7 +81,7 @@ pub(super) fn open(name: &str, args: &[Arg]) -> Found {
         "exec" => guarded(plain(Options::default(), 0)),
         "busybox" => busybox(args),
         "xargs" => xargs(args),
-        "find" => find(args),
+        "find" => super::find::open(args),
         "watch" => watch(args),
         "flock" => flock(args),
         "ssh" => ssh(args),
@@ -101,7 +110,7 @@ fn prefix(args: &[Arg], options: Options, operands: usize) -> Found {
 }
 
 fn to_the_end(from: usize, args: &[Arg]) -> Runs {
-    Runs::Words { from, to: args.len(), filled: None }
+    Runs::Words { from, to: args.len(), filled: None, elsewhere: false }
 }
 
 fn guarded(found: Found) -> Found {
@@ -131,7 +140,7 @@ fn env(args: &[Arg]) -> Found {
     let mut opened = Opened::default();
     for (name, value) in &given.options {
         if let ("u" | "unset", Some(value)) = (name.as_str(), value) {
-            opened.assigns.push(format!("{value}="));
+            opened.assigns.push(format!("{}=", value.text));
         }
     }
     let mut from = given.operands;
@@ -170,113 +179,17 @@ fn xargs(args: &[Arg]) -> Found {
         long_valued: &["max-args", "max-procs", "delimiter", "max-lines", "arg-file"],
     };
     let given = options.read(args)?;
-    let mark = given.value(&["I"]).map(str::to_owned);
+    let mark = given.value(&["I"]);
+    if mark.is_some_and(|mark| !mark.fixed) {
+        return Err("mark that is not known");
+    }
+    let mark = mark.map(|mark| mark.text.clone());
     let mut opened = Opened { guarded: true, ..Opened::default() };
     if given.operands < args.len() {
         let filled = Some(mark.map_or(Filled::Behind, Filled::At));
-        opened.runs.push(Runs::Words { from: given.operands, to: args.len(), filled });
+        opened.runs.push(Runs::Words { from: given.operands, to: args.len(), filled, elsewhere: false });
     }
     Ok(Some(opened))
-}
-
-fn find(args: &[Arg]) -> Found {
-    const TESTS: [&str; 20] = [
-        "-name",
-        "-iname",
-        "-path",
-        "-ipath",
-        "-wholename",
-        "-regex",
-        "-iregex",
-        "-newer",
-        "-type",
-        "-size",
-        "-mtime",
-        "-mmin",
-        "-atime",
-        "-ctime",
-        "-maxdepth",
-        "-mindepth",
-        "-perm",
-        "-user",
-        "-group",
-        "-printf",
-    ];
-    let mut opened = Opened { guarded: true, ..Opened::default() };
-    let mut at = 1;
-    while let Some(arg) = args.get(at) {
-        if arg.loose {
-            return Err(UNKNOWN);
-        }
-        // The name of a file may be `-exec`, and what fits the pattern be read as a part of the expression.
-        if arg.glob && arg.beginning().chars().next().is_none_or(|first| "-()!,".contains(first)) {
-            return Err("pattern that find may take for an option");
-        }
-        // What is not known in the middle of it may be nothing: `-ex"$x"ec`.
-        let may_be_part = !arg.fixed && arg.text.starts_with(['-', '(', ')', '!', ',']);
-        let operand = TESTS.contains(&args[at - 1].text.as_str()) && begins_a_test(args, at - 1);
-        if may_be_part && !operand {
-            return Err(UNKNOWN);
-        }
-        if arg.leads {
-            let next = args.get(at + 1);
-            let start =
-                next.is_none_or(|next| next.leads || next.text.starts_with('-') || matches!(&*next.text, "(" | "!"));
-            if !operand && !start {
-                return Err(UNKNOWN);
-            }
-        }
-        at += 1;
-        if matches!(arg.text.as_str(), "-exec" | "-execdir" | "-ok" | "-okdir") && arg.fixed {
-            let Some(length) = length_of_exec(&args[at..]) else { return Err("command without its end") };
-            let filled = Some(Filled::At("{}".to_owned()));
-            opened.runs.push(Runs::Words { from: at, to: at + length, filled });
-            at += length + 1;
-        }
-    }
-    if opened.runs.is_empty() { Ok(None) } else { Ok(Some(opened)) }
-}
-
-/// Whether a word that names a test is one, and not what another test is told: `-name -name`.
-fn begins_a_test(args: &[Arg], at: usize) -> bool {
-    const ALONE: [&str; 23] = [
-        "-a",
-        "-and",
-        "-o",
-        "-or",
-        "-not",
-        "-print",
-        "-print0",
-        "-depth",
-        "-mount",
-        "-xdev",
-        "-follow",
-        "-L",
-        "-H",
-        "-P",
-        "-empty",
-        "-daystart",
-        "-true",
-        "-false",
-        "-prune",
-        "-quit",
-        "-readable",
-        "-writable",
-        "-executable",
-    ];
-    let before = &args[at - 1];
-    let stands_alone = !before.text.starts_with('-') || ALONE.contains(&before.text.as_str());
-    // This one is told two things.
-    let is_told_more = args.iter().any(|arg| arg.text == "-fprintf");
-    before.fixed && stands_alone && !is_told_more
-}
-
-/// How many words the command of an `-exec` has. A plus ends it only behind `{}`: anywhere else, versions of find differ
-/// in what they make of it.
-fn length_of_exec(args: &[Arg]) -> Option<usize> {
-    let length = args.iter().position(|arg| matches!(arg.text.as_str(), ";" | "+")).filter(|length| *length > 0)?;
-    let ends = args[length].text == ";" || args[length - 1].text == "{}";
-    ends.then_some(length)
 }
 
 fn watch(args: &[Arg]) -> Found {

@@ -32,7 +32,7 @@ impl Judge<'_> {
     }
 
     /// Whether a file may be written: it is none, or one that the entry names.
-    fn writable(&self, target: &str, word: &Word) -> bool {
+    pub(super) fn writable(&self, target: &str, word: &Word) -> bool {
         if matches!(target, "/dev/null" | "/dev/stdout" | "/dev/stderr") {
             return true;
         }

@@ -141,6 +141,7 @@ fn the_longest_texts_end_soon() {
         "sudo ",
         "xargs ",
         "find -exec ",
+        "find . -name a ",
         "eval ",
         "ls && ",
         "x=$x$x;",
