@@ -213,6 +213,7 @@ fn what_runs_is_what_was_judged() {
     let run = |command: &str| scratch.call("sh__run_command", &json!({ "command": command }));
     assert_eq!(run("x='a  b'; echo \"$x\" $x | cat -A && echo ${x#a}")["stdout"], "a  b a b$\nb\n");
     assert_eq!(run("cat <<'EOF' | sort\nb $x\na\nEOF")["stdout"], "a\nb $x\n");
+    assert_eq!(run("x=$(cat <<'EOF'\n$(ls) `ls`\n\\\nEOF\n); echo \"$x\"")["stdout"], "$(ls) `ls`\n\\\n");
     assert_eq!(run("for i in {1..3}; do printf '%s,' \"$i\"; done")["stdout"], "1,2,3,");
     assert_eq!(run("bash -c 'echo \"in: $0\"' me")["stdout"], "in: me\n");
     assert_eq!(run("echo $BASH_ENV${ENV}; false")["exitCode"], 1);

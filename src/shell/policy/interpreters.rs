@@ -83,11 +83,7 @@ fn options(name: &str) -> Options {
 pub(super) fn judge<'a>(name: &str, args: &'a [Arg], at: usize) -> Result<Option<&'a str>, Rule> {
     let plain = plain_name(name);
     if !is_interpreter(name) {
-        return if runs_text(name, args) {
-            Err(Rule::unsupported("text that another program runs", at))
-        } else {
-            Ok(None)
-        };
+        return Ok(None);
     }
     let refuse = || Err(Rule::unsupported("script that is not in a file", at));
     let texts: Vec<&str> = args[1..].iter().map(|arg| arg.text.as_str()).collect();
@@ -138,7 +134,7 @@ const TAKES_TEXT: [&str; 14] = [
 ];
 
 /// Whether a program that is no interpreter hands a text to a shell, or its input.
-fn runs_text(name: &str, args: &[Arg]) -> bool {
+pub(super) fn runs_text(name: &str, args: &[Arg]) -> bool {
     let asks =
         |known: &[&str]| matches!(&args[1..], [first, ..] if first.fixed && known.contains(&first.text.as_str()));
     match name {

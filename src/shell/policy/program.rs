@@ -202,6 +202,10 @@ impl Judge<'_> {
             }
             return if name == "cd" { self.change_directory(args) } else { Ok(()) };
         }
+        // A file of that name in a project may be anything.
+        if trusted && interpreters::runs_text(base, args) {
+            return Err(Rule::unsupported("text that another program runs", at));
+        }
         if let Some(script) = interpreters::judge(base, args, at)? {
             self.script_file(script, at)?;
         }

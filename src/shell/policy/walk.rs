@@ -6,6 +6,7 @@ use super::{
     Judged, Rule, builtins, conditions,
     input::Input,
     judge::{Judge, Scope},
+    lex::Dialect,
     names,
     tree::{
         Arm, Command, Compound, Direction, Form, Item, Junction, List, Param, Part, Pipeline, Redirect, Spot, Word,
@@ -98,7 +99,8 @@ impl Judge<'_> {
 
     /// A function is judged where it is defined, as what it does wherever and whenever it is called.
     fn function(&mut self, name: &str, body: &mut Command, spot: &Spot) {
-        if builtins::is_builtin(name) {
+        // Some of the others' are aliases, which come before functions.
+        if builtins::is_builtin(name) || self.dialect == Dialect::Posix && builtins::is_of_others(name) {
             self.problem(&spot.source, Rule::unsupported("name of a function", spot.at));
         }
         self.scope.functions.insert(name.to_owned());
