@@ -76,13 +76,14 @@ const BUILTINS: [&str; 61] = [
 ];
 
 /// Builtins and words of other shells than bash, which are programs to it. What calls itself `sh` may be any of them.
-const OF_OTHERS: [&str; 68] = [
+const OF_OTHERS: [&str; 69] = [
     "-",
     "alarm",
     "always",
     "array",
     "autoload",
     "bindkey",
+    "bye",
     "chdir",
     "clone",
     "compadd",

@@ -64,8 +64,10 @@ impl Parser<'_> {
         let at = self.at;
         let pieces = self.pieces()?;
         let digits = bare(&pieces).is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        // In `<2>&1` the number is no name of a file.
-        if digits && matches!(self.peek(), Some(b'<' | b'>')) {
+        // In `<2>&1` the number is no name of a file. In `2>&1>x` it is what it looks like,
+        // to bash.
+        let copies = matches!(sign, "<&" | ">&") && self.dialect == Dialect::Bash;
+        if digits && !copies && matches!(self.peek(), Some(b'<' | b'>')) {
             return self.no_at("redirection", at);
         }
         match sign {
