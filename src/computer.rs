@@ -46,6 +46,7 @@ use crate::{
     error::Result,
     process::{self, runs::Hold},
     provider::Changes,
+    secret::Secrets,
     source::{Answer, CallContext, Waiting},
 };
 
@@ -173,7 +174,7 @@ impl Computer {
     /// [`Error::Chrome`](crate::Error::Chrome) for each of the things that can be wrong, with its cure.
     pub async fn launch_chrome(options: ChromeLaunchOptions) -> Result<ChromeInstance> {
         process::runs::keep_in(environment::state_home());
-        chrome::launch(&options, "launched").await
+        chrome::launch(&options, "launched", &Secrets::default()).await
     }
 
     /// Calls a tool by its whole name, and returns what an agent gets.

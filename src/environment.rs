@@ -16,6 +16,7 @@ pub use curated::curated;
 pub use login::{LoginEnvironment, login};
 pub(crate) use login::{latest as latest_login, outdate as outdate_login};
 pub use path::search_path;
+pub(crate) use shell::home_in_user_database;
 pub use shell::user_shell;
 
 /// A variable of the daemon's own environment.

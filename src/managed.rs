@@ -19,6 +19,7 @@ use crate::{
     error::{ChromeError, Error, Result},
     fill::{Filler, Surroundings},
     process::{self, Running, Tail},
+    secret::Secrets,
     shutdown::Grace,
     supervisor::{Event, Live, Policy, Unit},
 };
@@ -178,25 +179,25 @@ impl Program {
         Self { basis, given, last_port }
     }
 
-    async fn launch(&mut self, options: &ChromeLaunchOptions, name: &str) -> Result<Up> {
-        let chrome = self.launch_again(options, name).await?;
+    async fn launch(&mut self, filled: &Filled, name: &str) -> Result<Up> {
+        let chrome = self.launch_again(filled, name).await?;
         self.last_port = Some(chrome.port());
         Ok(Up::chrome(chrome))
     }
 
     /// On its old port if that can be had, so that nobody who knows it has to be told of another.
-    async fn launch_again(&self, options: &ChromeLaunchOptions, name: &str) -> Result<ChromeInstance> {
+    async fn launch_again(&self, (options, secrets): &Filled, name: &str) -> Result<ChromeInstance> {
         let old = self.last_port.filter(|_| options.debugging_port.is_none());
         if let Some(port) = old {
             let same = ChromeLaunchOptions { debugging_port: Some(port), ..options.clone() };
-            match chrome::launch(&same, name).await {
+            match chrome::launch(&same, name, secrets).await {
                 Err(Error::Chrome(ChromeError::PortTaken { port, by })) => {
                     tracing::info!(name, port, by, "a Chrome cannot have its old port, and gets another");
                 }
                 outcome => return outcome,
             }
         }
-        chrome::launch(options, name).await
+        chrome::launch(options, name, secrets).await
     }
 }
 
@@ -211,11 +212,11 @@ impl Unit for Program {
         let starting = async {
             match &recipe.kind {
                 Kind::Written(ProgramConfig::Chrome(options)) => {
-                    let options = fill(options, &recipe.around).await?;
-                    self.launch(&options, &recipe.name).await
+                    let filled = fill(options, &recipe.around).await?;
+                    self.launch(&filled, &recipe.name).await
                 }
                 Kind::Written(ProgramConfig::Command(config)) => command::start(&recipe, config).await,
-                Kind::Chrome(options) => self.launch(options, &recipe.name).await,
+                Kind::Chrome(options) => self.launch(&(options.clone(), Secrets::default()), &recipe.name).await,
                 Kind::Child => {
                     let reason = "whoever gave it to the Computer has started it; give it a new one".to_owned();
                     Err(Error::Spawn { command: recipe.name.clone(), reason })
@@ -240,16 +241,26 @@ pub(crate) async fn resolve(recipe: &Recipe) -> Result<(String, Vec<String>)> {
             Ok((prepared.line(), prepared.words()))
         }
         Kind::Written(ProgramConfig::Chrome(options)) => {
-            chrome::resolve(&fill(options, &around).await?, &recipe.name).await
+            let (options, secrets) = fill(options, &around).await?;
+            chrome::resolve(&options, &recipe.name, &secrets).await
         }
-        Kind::Chrome(options) => chrome::resolve(options, &recipe.name).await,
+        Kind::Chrome(options) => chrome::resolve(options, &recipe.name, &Secrets::default()).await,
         Kind::Child => Ok(("started by its caller".to_owned(), Vec::new())),
     }
 }
 
-/// A Chrome's options with their references filled in.
-async fn fill(options: &ChromeLaunchOptions, around: &Surroundings) -> Result<ChromeLaunchOptions> {
+/// A Chrome's options with their references filled in, and what of it must not be seen.
+type Filled = (ChromeLaunchOptions, Secrets);
+
+async fn fill(options: &ChromeLaunchOptions, around: &Surroundings) -> Result<Filled> {
     let mut filler = Filler::new(around).await;
+    let filled = fill_in(options, &mut filler).await;
+    let secrets = filler.secrets();
+    let filled = filled.map_err(|error| secrets.mask_error(error))?;
+    Ok((filled, secrets))
+}
+
+async fn fill_in(options: &ChromeLaunchOptions, filler: &mut Filler<'_>) -> Result<ChromeLaunchOptions> {
     let mut filled = ChromeLaunchOptions {
         flags: filler.texts(&options.flags).await?,
         env: filler.variables(&options.env).await?,

@@ -204,7 +204,7 @@ impl Process {
     /// [`end`](Self::end).
     pub(crate) async fn leave(self, mut grace: Grace) -> Option<ExitStatus> {
         if !grace.left().is_zero() {
-            tree::ask(self.pid);
+            tree::ask(self.pid, tree::Signal::Term);
             let left_behind = async {
                 self.exited().await;
                 sleep(LEFT_BEHIND).await;
@@ -216,6 +216,11 @@ impl Process {
             }
         }
         self.end(Grace::of(Duration::ZERO)).await
+    }
+
+    /// Asks the leader to leave by INT, as a person at a terminal would.
+    pub(crate) fn interrupt(&self) {
+        tree::ask(self.pid, tree::Signal::Int);
     }
 
     /// Kills in rounds until nothing of the process is found alive: a fork may be faster than a round.

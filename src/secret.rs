@@ -75,6 +75,9 @@ impl Secrets {
             Error::Chrome(ChromeError::NotReady { after, reason, stderr }) => {
                 Error::Chrome(ChromeError::NotReady { after, reason, stderr: mask(stderr) })
             }
+            Error::Chrome(ChromeError::Flag { flag, reason }) => {
+                Error::Chrome(ChromeError::Flag { flag: mask(flag), reason: mask(reason) })
+            }
             Error::Panicked(words) => Error::Panicked(mask(words)),
             other => other,
         }

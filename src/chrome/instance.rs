@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitStatus, time::Duration};
 
+use tokio::time::timeout;
+
 use super::{Endpoint, Options};
 use crate::{
     config::is_no_sandbox,
@@ -12,6 +14,9 @@ use crate::{
 
 /// What it gets to leave in order: it writes down its sessions.
 const GRACE: Duration = Duration::from_secs(3);
+
+/// How much of that it gets before it is asked less kindly.
+const IN_ORDER: Duration = Duration::from_millis(1500);
 
 /// A launched Chrome: its only owner.
 ///
@@ -66,7 +71,16 @@ impl ChromeInstance {
         self.stop(Grace::of(GRACE)).await
     }
 
-    pub(crate) async fn stop(self, grace: Grace) -> Option<ExitStatus> {
+    pub(crate) async fn stop(self, mut grace: Grace) -> Option<ExitStatus> {
+        if !grace.left().is_zero() {
+            // TERM is for Chrome the end of the session, at which it leaves its locks and temporary files behind.
+            self.running.process().interrupt();
+            tokio::select! {
+                // A script that stands before it may not pass it on.
+                _ = timeout(IN_ORDER, self.running.exited()) => {}
+                () = grace.over() => {}
+            }
+        }
         self.running.leave(grace).await
     }
 

@@ -18,6 +18,7 @@ use crate::{
     environment::{self, InheritEnv, LoginEnvironment},
     error::{ChromeError, Error, Result},
     process::{self, Process, Running, Spawn, Stdin, Tail},
+    secret::Secrets,
     shutdown::Grace,
 };
 
@@ -52,11 +53,15 @@ const LISTENS: &str = "DevTools listening on ws://";
 /// What it says when it cannot.
 const CANNOT_LISTEN: &str = "Cannot start http server for devtools";
 
-/// Launches a Chrome. Cancel safe: one that is given up is killed.
+/// Launches a Chrome. Cancel safe: one that is given up is killed. What it says of itself is shown without `secrets`.
 ///
 /// # Errors
 /// [`ChromeError`], and what keeps a program from being started at all.
-pub(crate) async fn launch(options: &Options, default_profile: &str) -> Result<ChromeInstance> {
+pub(crate) async fn launch(options: &Options, default_profile: &str, secrets: &Secrets) -> Result<ChromeInstance> {
+    launch_one(options, default_profile, secrets).await.map_err(|error| secrets.mask_error(error))
+}
+
+async fn launch_one(options: &Options, default_profile: &str, secrets: &Secrets) -> Result<ChromeInstance> {
     let (login, profile) = wanted(options, default_profile).await?;
     let (path, known) = (options.chrome_path.clone(), login.clone());
     let looked = process::blocking(move || {
@@ -68,15 +73,23 @@ pub(crate) async fn launch(options: &Options, default_profile: &str) -> Result<C
     let command = spawn.program.display().to_string();
     let (process, pipes) =
         Process::spawn(spawn).await.map_err(|error| Error::Spawn { command, reason: error.to_string() })?;
-    let running = Running::new(process, pipes, Tail::default());
+    let running = Running::new(process, pipes, Tail::new(secrets.clone()));
     Launching { options, profile, running, display: display(&login, options) }.finish().await
 }
 
-/// What a launch would run, as one line and word by word. Makes nothing.
+/// What a launch would run, as one line and word by word, secrets masked. Makes nothing.
 ///
 /// # Errors
 /// What would keep it from being launched, as far as that can be told before.
-pub(crate) async fn resolve(options: &Options, default_profile: &str) -> Result<(String, Vec<String>)> {
+pub(crate) async fn resolve(
+    options: &Options,
+    default_profile: &str,
+    secrets: &Secrets,
+) -> Result<(String, Vec<String>)> {
+    resolve_one(options, default_profile, secrets).await.map_err(|error| secrets.mask_error(error))
+}
+
+async fn resolve_one(options: &Options, default_profile: &str, secrets: &Secrets) -> Result<(String, Vec<String>)> {
     let (login, profile) = wanted(options, default_profile).await?;
     let (path, known) = (options.chrome_path.clone(), login.clone());
     let looked = process::blocking(move || {
@@ -86,7 +99,7 @@ pub(crate) async fn resolve(options: &Options, default_profile: &str) -> Result<
     let (program, profile) = looked.await.ok_or_else(|| Error::Panicked("looking for Chrome".to_owned()))??;
     let spawn = spawn(options, &login, (program, &profile));
     let words = [spawn.program.into_os_string()].into_iter().chain(spawn.args);
-    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<String> = words.map(|word| secrets.mask(&word.to_string_lossy()).into_owned()).collect();
     Ok((as_line(words.iter().map(String::as_str)), words))
 }
 

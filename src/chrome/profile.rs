@@ -116,8 +116,9 @@ fn remove(file: &Path) -> io::Result<()> {
 
 /// Refuses what the user browses with, and what lies in it or around it.
 fn refuse_own(profile: &Path) -> Result<(), ChromeError> {
-    let Some(home) = environment::home() else { return Ok(()) };
-    let own = OWN.iter().map(|(place, browser)| (home.join(&place[2..]), *browser));
+    // Whoever changes HOME for a service does not move what he browses with.
+    let homes = [environment::home(), environment::home_in_user_database()].into_iter().flatten();
+    let own = homes.flat_map(|home| OWN.iter().map(move |(place, browser)| (home.join(&place[2..]), *browser)));
     match of_own(profile, own) {
         Some(browser) => Err(ChromeError::DefaultProfile { profile: profile.to_owned(), browser: browser.to_owned() }),
         None => Ok(()),

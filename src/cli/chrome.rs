@@ -29,12 +29,15 @@ pub(super) struct Args {
     #[arg(long)]
     unsafe_flags: bool,
     /// How many seconds it may take until it can be controlled
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=YEAR))]
     ready_timeout: u64,
     /// Further flags, and pages to open
     #[arg(last = true, value_name = "FLAGS")]
     flags: Vec<String>,
 }
+
+/// In seconds. Who waits longer than that does not wait.
+const YEAR: u64 = 365 * 24 * 60 * 60;
 
 /// What is printed, on one line.
 #[derive(Serialize)]

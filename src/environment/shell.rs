@@ -31,13 +31,28 @@ fn named() -> Option<PathBuf> {
 
 #[cfg(unix)]
 fn in_user_database() -> Option<PathBuf> {
-    let user = nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok()??;
-    Some(user.shell)
+    user().map(|user| user.shell)
 }
 
 #[cfg(not(unix))]
 fn in_user_database() -> Option<PathBuf> {
     None
+}
+
+/// The home directory that the system knows of, whatever HOME says. Blocks: the user may be looked up elsewhere.
+#[cfg(unix)]
+pub(crate) fn home_in_user_database() -> Option<PathBuf> {
+    user().map(|user| user.dir)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn home_in_user_database() -> Option<PathBuf> {
+    None
+}
+
+#[cfg(unix)]
+fn user() -> Option<nix::unistd::User> {
+    nix::unistd::User::from_uid(nix::unistd::Uid::current()).ok()?
 }
 
 fn choose(named: Option<PathBuf>, accepted: &[&str], path: &str) -> PathBuf {

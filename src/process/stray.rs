@@ -40,10 +40,7 @@ impl Process {
         let (leader, pipes) = Leader::adopt(stray)?;
         let pid = leader.pid();
         #[cfg(target_os = "linux")]
-        for member in super::tree::members(pid, mark) {
-            // One that has gone meanwhile needs none.
-            let _ = mark.give(member);
-        }
+        give_to_all(mark, pid);
         let (begun, limits) = (Instant::now(), Limits::default());
         let process = Self { pid, mark, begun, limits, leader: Some(leader), cgroup: None, _hold: hold };
         mark.give_to(pid);
@@ -56,4 +53,23 @@ pub(super) fn pipes(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Res
     let stdout = stdout.map_or_else(Reader::empty, Reader::of_pipe)?;
     let stderr = stderr.map_or_else(Reader::empty, Reader::of_pipe)?;
     Ok(Pipes { stdin: None, stdout, stderr, terminal: None })
+}
+
+/// Gives a mark to a process and to all that descends from it. The process has it first, so that what it starts from then
+/// on inherits it; what others of them start while this looks is found by looking again.
+#[cfg(target_os = "linux")]
+fn give_to_all(mark: Mark, pid: u32) {
+    const ROUNDS: usize = 16;
+    // One that has gone meanwhile needs none.
+    let _ = mark.give(pid);
+    for _ in 0..ROUNDS {
+        let members = super::tree::members(pid, mark);
+        let without: Vec<u32> = members.into_iter().filter(|member| Mark::of(*member) != Some(mark)).collect();
+        if without.is_empty() {
+            return;
+        }
+        for member in without {
+            let _ = mark.give(member);
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub(super) use other::{ask, members, signal, signal_marked};
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Signal {
+    Int,
     Term,
     Kill,
 }

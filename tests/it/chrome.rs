@@ -50,8 +50,12 @@ fn stand_in(dir: &Path, text: &str) -> ChromeLaunchOptions {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chrome_is_launched_on_a_port_of_its_choice_and_leaves_nothing_when_it_is_closed() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(options) = options(&dir.path().join("a/profile")) else { return };
+    let Some(mut options) = options(&dir.path().join("a/profile")) else { return };
+    let temporary = dir.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    options.env.push(("TMPDIR".to_owned(), temporary.to_str().unwrap().to_owned()));
     let chrome = launched(options).await;
+    assert!(fs::read_dir(&temporary).unwrap().count() > 0, "it keeps its socket there");
     let said = version(chrome.port());
     assert_eq!(said["webSocketDebuggerUrl"], chrome.ws_url(), "{said}");
     assert_eq!(said["Browser"], chrome.version());
@@ -61,6 +65,32 @@ async fn a_chrome_is_launched_on_a_port_of_its_choice_and_leaves_nothing_when_it
     let status = within("the end", chrome.close()).await.unwrap();
     assert!(status.success(), "it left in order: {status}");
     assert_gone(&pids);
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+    for lock in ["SingletonLock", "SingletonCookie", "SingletonSocket"] {
+        assert!(fs::symlink_metadata(dir.path().join("a/profile").join(lock)).is_err(), "{lock}");
+    }
+}
+
+#[test]
+fn secrets_in_the_flags_of_a_chrome_are_shown_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let echoes = script(dir.path(), "echo \"$@\" >&2; exit 3");
+    let chrome = json!({ "chromePath": echoes, "profileDir": dir.path().join("profile"),
+                         "flags": ["--user-agent=${env:SEKRET}"] });
+    let scratch =
+        Scratch::new().config(&json!({ "chrome": chrome, "mcpServers": {} })).variable("SEKRET", "hunter2hunter2");
+    for command in [&["check"][..], &["status"], &["status", "--json"]] {
+        let run = scratch.run(command.to_vec());
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(!told.contains("hunter2") && told.contains("--user-agent=***"), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn a_time_that_nobody_waits_for_is_refused() {
+    for seconds in ["0", "18446744073709551615"] {
+        Scratch::new().run(["chrome", "--ready-timeout", seconds]).fails_with(2).says(["--ready-timeout"]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

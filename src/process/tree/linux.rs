@@ -44,8 +44,8 @@ pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize 
 }
 
 /// Asks a leader that is not reaped yet to leave; nobody else of its tree is told.
-pub(in crate::process) fn ask(leader: u32) {
-    send(leader, Signal::Term);
+pub(in crate::process) fn ask(leader: u32, signal: Signal) {
+    send(leader, signal);
 }
 
 fn of_tree(pid: u32, mark: Mark, met: impl FnMut(&Row)) -> io::Result<Vec<u32>> {
@@ -141,7 +141,7 @@ fn owner(pid: u32) -> Option<Uid> {
 
 /// Signals the group of a leader that is not reaped yet.
 fn send_group(leader: u32, signal: Signal) {
-    let signal = if signal == Signal::Kill { Sig::SIGKILL } else { Sig::SIGTERM };
+    let signal = number(signal);
     if let Ok(leader) = i32::try_from(leader) {
         // A group that is gone already is what was wanted.
         let _ = killpg(Pid::from_raw(leader), signal);
@@ -150,14 +150,18 @@ fn send_group(leader: u32, signal: Signal) {
 
 fn send(pid: u32, signal: Signal) {
     let Ok(pid) = i32::try_from(pid) else { return };
-    let signal = match signal {
+    // A process that is gone already is what was wanted.
+    let _ = kill(Pid::from_raw(pid), number(signal));
+    if signal != Signal::Kill {
+        // A stopped process takes any other only when it goes on.
+        let _ = kill(Pid::from_raw(pid), Sig::SIGCONT);
+    }
+}
+
+fn number(signal: Signal) -> Sig {
+    match signal {
+        Signal::Int => Sig::SIGINT,
         Signal::Term => Sig::SIGTERM,
         Signal::Kill => Sig::SIGKILL,
-    };
-    // A process that is gone already is what was wanted.
-    let _ = kill(Pid::from_raw(pid), signal);
-    if signal == Sig::SIGTERM {
-        // A stopped process takes a TERM only when it goes on.
-        let _ = kill(Pid::from_raw(pid), Sig::SIGCONT);
     }
 }

@@ -26,10 +26,15 @@ pub(in crate::process) fn signal(pid: u32, mark: Mark, signal: Signal) -> usize 
 }
 
 /// Asks a leader to leave.
-pub(in crate::process) fn ask(leader: u32) {
+pub(in crate::process) fn ask(leader: u32, signal: Signal) {
+    let signal = match signal {
+        Signal::Int => Sig::SIGINT,
+        Signal::Term => Sig::SIGTERM,
+        Signal::Kill => Sig::SIGKILL,
+    };
     if let Ok(leader) = i32::try_from(leader) {
         // One that is gone already is what was wanted.
-        let _ = nix::sys::signal::kill(Pid::from_raw(leader), Sig::SIGTERM);
+        let _ = nix::sys::signal::kill(Pid::from_raw(leader), signal);
     }
 }
 
