@@ -15,7 +15,7 @@ use crate::support::{
     client::Client,
     fake::fake,
     haunt::Haunt,
-    procs::{alive, eventually, pids_in, signal},
+    procs::{alive, eventually, is_stopped, pids_in, signal},
     program::{Scratch, run, text},
 };
 
@@ -49,9 +49,12 @@ impl Doomed {
 
     /// Kills the guard and the daemon before either can do anything about the death of the other.
     fn kill(&mut self) {
-        signal(self.daemon, Signal::SIGSTOP);
-        signal(self.client.guard(), Signal::SIGKILL);
+        let guard = self.client.guard();
+        // The guard's end would wake a daemon that stands still; the daemon's wakes no guard.
+        signal(guard, Signal::SIGSTOP);
+        eventually("the guard stands still", || is_stopped(guard));
         signal(self.daemon, Signal::SIGKILL);
+        signal(guard, Signal::SIGKILL);
         self.client.exited();
         eventually("the daemon is dead", || !alive(self.daemon));
     }

@@ -24,6 +24,11 @@ pub(crate) fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
+/// Whether a process stands still after SIGSTOP.
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state == 'T')
+}
+
 /// Whether none of the processes lives. No pids at all are a mistake of the test.
 pub(crate) fn all_gone(pids: &[i32]) -> bool {
     assert!(!pids.is_empty(), "there were processes");
