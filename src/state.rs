@@ -1,5 +1,8 @@
 //! Where the daemon keeps what is its own on disk: one directory for each identity.
 
+mod identity;
+mod ports;
+
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
@@ -7,36 +10,17 @@ use std::{
 };
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use sha2::{Digest, Sha256};
 
-use crate::{
-    config::{ComputerConfig, EntryKind, ProgramConfig, template, template::Reference},
-    environment,
-};
+use identity::{IDENTITY, identity};
+pub use ports::Listens;
+
+use crate::{config::ComputerConfig, environment};
 
 /// The place of one daemon: what is started for another config, or elsewhere where that matters, has another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     identity: String,
     directory: PathBuf,
-}
-
-/// A port that the daemon listens on, as [noted](State::listens_on). Dropped, it is so no longer.
-#[derive(Debug)]
-pub struct Listens {
-    /// Ours to remove, if it is.
-    path: Option<PathBuf>,
-    /// Locked for as long as it is open.
-    _file: File,
-}
-
-impl Drop for Listens {
-    fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            // It says nothing once nobody holds it.
-            let _ = fs::remove_file(path);
-        }
-    }
 }
 
 /// Why the place cannot be used.
@@ -64,12 +48,6 @@ pub enum StateError {
         source: io::Error,
     },
 }
-
-/// What stands for the built-in config, which lies in no file.
-const BUILT_IN: &str = "built-in";
-
-/// How many characters of the hash tell one daemon from another.
-const IDENTITY: usize = 12;
 
 /// How many random bytes a token has.
 const TOKEN: usize = 32;
@@ -132,56 +110,6 @@ impl State {
         checked(&path, &read_private(&path)?)
     }
 
-    /// Notes that the daemon of this identity listens on a port, for as long as what is returned is held. A config that is
-    /// written anew may give another identity; whoever wants the token of the daemon that runs asks for it by its port.
-    ///
-    /// # Errors
-    /// It cannot be written, or what is there may be somebody else's.
-    pub fn listens_on(&self, port: u16) -> Result<Listens, StateError> {
-        self.directory()?;
-        let path = self.place_of_port(port);
-        if let Some(parent) = path.parent() {
-            let failed = |source| StateError::Io { act: "make", path: parent.to_owned(), source };
-            private_directory().recursive(true).create(parent).map_err(failed)?;
-        }
-        let failed = |source| StateError::Io { act: "write", path: path.clone(), source };
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
-        }
-        let mut file = options.open(&path).map_err(failed)?;
-        // Whoever listens there beside us, on another address of the machine, was first.
-        let is_first = file.try_lock().is_ok();
-        if is_first {
-            file.set_len(0).and_then(|()| file.write_all(self.identity.as_bytes())).map_err(failed)?;
-        }
-        Ok(Listens { path: is_first.then_some(path), _file: file })
-    }
-
-    /// The place of the daemon that listens on a port now; of this one where none does.
-    ///
-    /// # Errors
-    /// What is there may be somebody else's.
-    pub fn listening_on(self, port: u16) -> Result<Self, StateError> {
-        let path = self.place_of_port(port);
-        let Ok(file) = File::open(&path) else { return Ok(self) };
-        // Who listens holds it.
-        if file.try_lock_shared().is_ok() {
-            return Ok(self);
-        }
-        let identity = read_private(&path)?;
-        let is_one = identity.len() == IDENTITY && identity.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let Some(home) = self.directory.parent().filter(|_| is_one) else { return Ok(self) };
-        Ok(Self { directory: home.join(&identity), identity })
-    }
-
-    fn place_of_port(&self, port: u16) -> PathBuf {
-        self.directory.with_file_name("ports").join(port.to_string())
-    }
-
     /// Puts a token there, unless somebody else does so at the same time.
     fn make_token(&self, path: &Path) -> Result<(), StateError> {
         let failed = |source| StateError::Io { act: "make", path: path.to_owned(), source };
@@ -199,72 +127,6 @@ impl State {
             _ => Ok(()),
         }
     }
-}
-
-/// The first characters of a hash of what the daemon runs, and of where if that matters to it.
-fn identity(config: &ComputerConfig, path: Option<&Path>) -> String {
-    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let place = path.map_or_else(|| PathBuf::from(BUILT_IN), canonical);
-    let entries = config.entries.iter().any(|(_, entry)| depends_on_directory(&entry.kind));
-    let programs = config.programs.iter().any(|(_, program)| program_depends_on_directory(program));
-    let directory = if entries || programs {
-        canonical(&config.workspace.clone().unwrap_or_else(environment::current_dir))
-    } else {
-        PathBuf::new()
-    };
-    let mut hash = Sha256::new();
-    hash.update(place.as_os_str().as_encoded_bytes());
-    hash.update([0]);
-    hash.update(directory.as_os_str().as_encoded_bytes());
-    HEXLOWER.encode(&hash.finalize())[..IDENTITY].to_owned()
-}
-
-/// Whether an entry is another one in another directory.
-fn depends_on_directory(kind: &EntryKind) -> bool {
-    let is_relative = |path: &str| !path.starts_with(['/', '~', '$']);
-    let runs_there = match kind {
-        // A package has a slash too, behind its scope.
-        EntryKind::Stdio(config) => {
-            let is_path = config.command.contains('/') && !config.command.contains(['@', ':']);
-            (is_path && is_relative(&config.command))
-                || [&config.cwd, &config.env_file].into_iter().flatten().any(|path| is_relative(path))
-        }
-        EntryKind::Http(_) => false,
-        // Without a directory of its own its commands run in ours.
-        EntryKind::Shell(config) => config.cwd.as_deref().is_none_or(is_relative),
-    };
-    runs_there || kind.texts().into_iter().any(means_directory)
-}
-
-/// Whether a managed program is another one in another directory.
-fn program_depends_on_directory(program: &ProgramConfig) -> bool {
-    let is_relative = |path: &Path| path.to_str().is_some_and(|path| !path.starts_with(['/', '~', '$']));
-    let runs_there = match program {
-        ProgramConfig::Chrome(chrome) => {
-            // A name alone is looked for on PATH.
-            let is_path = |path: &&PathBuf| path.components().count() > 1;
-            let paths = chrome.profile_dir.iter().chain(chrome.chrome_path.iter().filter(is_path));
-            paths.into_iter().any(|path| is_relative(path))
-        }
-        ProgramConfig::Command(command) => {
-            let is_path = command.command.contains('/') && !command.command.contains(['@', ':']);
-            // Without a directory of its own it runs in ours.
-            command.cwd.as_deref().is_none_or(|cwd| is_relative(Path::new(cwd)))
-                || (is_path && is_relative(Path::new(&command.command)))
-        }
-    };
-    runs_there || program.texts().into_iter().any(means_directory)
-}
-
-/// Whether a text means something below the directory: `.`, `../x`, `--root=./x`, `${workspaceFolder}`.
-fn means_directory(text: &str) -> bool {
-    let is_relative = |word: &str| matches!(word, "." | "..") || word.starts_with("./") || word.starts_with("../");
-    let refers = template::references(text).into_iter().any(|reference| match reference {
-        Reference::WorkspaceFolder => true,
-        Reference::File(path) => !path.starts_with(['/', '~']),
-        _ => false,
-    });
-    refers || is_relative(text) || text.split_once('=').is_some_and(|(_, value)| is_relative(value))
 }
 
 fn checked(path: &Path, text: &str) -> Result<String, StateError> {

@@ -197,7 +197,11 @@ fn read_only_crash(arguments: &Value) -> Outcome {
 
 fn seen(server: &Server) -> Outcome {
     let seen = server.seen();
-    text(&json!({ "methods": seen.methods, "unexpected": seen.unexpected, "late": seen.answered_late }).to_string())
+    text(
+        &json!({ "methods": seen.methods, "unexpected": seen.unexpected, "late": seen.answered_late,
+                  "asked": seen.wide.open_questions() })
+        .to_string(),
+    )
 }
 
 fn sleep(server: &Server, id: &Value, arguments: &Value) -> Outcome {

@@ -29,6 +29,13 @@ pub(crate) struct Wide {
     asked: Vec<(String, Value)>,
 }
 
+impl Wide {
+    /// How many questions of ours nobody has answered.
+    pub(crate) fn open_questions(&self) -> usize {
+        self.asked.len()
+    }
+}
+
 pub(crate) fn capabilities() -> Value {
     json!({
         "tools": { "listChanged": true },

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsString,
-    fs,
+    fs, io,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
@@ -198,6 +199,7 @@ impl Launching<'_> {
         let error = match trouble {
             Trouble::Ended(status) => self.ended(status).await,
             Trouble::Taken(port, by) => ChromeError::PortTaken { port, by }.into(),
+            Trouble::Refused(port) => ChromeError::PortRefused { port }.into(),
             Trouble::Elses => match self.somebody_elses().await {
                 Some(error) => error.into(),
                 // It has ended meanwhile, and ours with it or soon.
@@ -253,6 +255,8 @@ enum Trouble {
     Ended(Option<ExitStatus>),
     /// Somebody else has the port.
     Taken(u16, String),
+    /// Nobody has it, and we may not.
+    Refused(u16),
     Client(Error),
     Late,
     /// Who answers has the profile, and is not the one that was launched.
@@ -318,7 +322,7 @@ fn in_file(file: &Path) -> Option<Said> {
 
 /// What it says on stderr. Where the port is taken on 127.0.0.1, Chrome goes to the other loopback address, and says it.
 fn in_words(heard: &str, wanted: u16) -> std::result::Result<Option<Said>, Trouble> {
-    let taken = || Trouble::Taken(wanted, "another program".to_owned());
+    let taken = || not_to_be_had(wanted, TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).map(drop));
     for line in heard.lines() {
         if line.contains(CANNOT_LISTEN) {
             return Err(taken());
@@ -334,9 +338,25 @@ fn in_words(heard: &str, wanted: u16) -> std::result::Result<Option<Said>, Troub
     Ok(None)
 }
 
+/// Why Chrome did not get a port, by what comes of trying the same.
+fn not_to_be_had(port: u16, tried: io::Result<()>) -> Trouble {
+    match tried {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Trouble::Refused(port),
+        _ => Trouble::Taken(port, "another program".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_that_only_root_may_have_is_told_from_one_that_somebody_has() {
+        let tried = |kind: io::ErrorKind| not_to_be_had(25, Err(kind.into()));
+        assert!(matches!(tried(io::ErrorKind::PermissionDenied), Trouble::Refused(25)));
+        assert!(matches!(tried(io::ErrorKind::AddrInUse), Trouble::Taken(25, _)));
+        assert!(matches!(not_to_be_had(25, Ok(())), Trouble::Taken(25, _)), "it is free by now");
+    }
 
     #[test]
     fn a_port_counts_when_all_of_it_is_written() {

@@ -28,30 +28,33 @@ pub(super) fn state_name<F>(state: &State<F>) -> &'static str {
 
 /// What keeps a program from being up.
 pub(super) fn reason_of_program<F: Clone>(status: &Status<F>) -> Option<String> {
-    let words = match &status.state {
-        State::Ready(_) => return None,
-        State::Idle => NOT_STARTED,
-        State::Stopped => "Stopped",
-        State::Held(Reason::Deferred) => "It is launched when an entry that refers to it is connected",
-        State::Held(Reason::Disabled) => DISABLED,
-        State::Starting { .. } => "It is being started",
-        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
-    };
-    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
+    let held = "It is launched when an entry that refers to it is connected";
+    status.ready().is_none().then(|| reason_of_unit(status, "Stopped", held))
 }
 
 /// What keeps an entry from being up; what one that is up did when it was asked for a sign of life, if it gave none.
 pub(super) fn reason(status: &Status<Face>) -> Option<String> {
+    if let Some(face) = status.ready() {
+        return face.silence();
+    }
+    let (stopped, held) = ("Stopped - connect via restart_entry()", "Deferred - connect via restart_entry()");
+    Some(reason_of_unit(status, stopped, held))
+}
+
+/// What keeps a unit from being up that is not: its error, or these words.
+fn reason_of_unit<F: Clone>(status: &Status<F>, stopped: &str, deferred: &str) -> String {
     let words = match &status.state {
-        State::Ready(face) => return face.silence(),
         State::Idle => NOT_STARTED,
-        State::Stopped => "Stopped - connect via restart_entry()",
-        State::Held(Reason::Deferred) => "Deferred - connect via restart_entry()",
+        State::Stopped => stopped,
+        State::Held(Reason::Deferred) => deferred,
         State::Held(Reason::Disabled) => DISABLED,
         State::Starting { .. } => "It is being started",
-        State::Waiting { .. } | State::Failed(_) | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
+        State::Ready(_)
+        | State::Waiting { .. }
+        | State::Failed(_)
+        | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
     };
-    Some(status.error().map_or_else(|| words.to_owned(), ToString::to_string))
+    status.error().map_or_else(|| words.to_owned(), ToString::to_string)
 }
 
 /// What is said to a caller of an entry that is not up, beyond the reason.

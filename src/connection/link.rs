@@ -3,6 +3,7 @@
 mod face;
 mod notes;
 mod pulse;
+mod questions;
 mod rmcp;
 
 use std::{
@@ -34,7 +35,7 @@ use crate::{
     error::{Error, Result},
     process::Tail,
     raw::RawObject,
-    source::{About, Answer, Ask, CallContext, Listings, Notice, Question, Sink, ToolList},
+    source::{About, Answer, Ask, CallContext, Listings, Notice, Sink, ToolList},
     wire::Refused,
 };
 use notes::Notes;
@@ -182,11 +183,6 @@ impl Link {
         let _ = self.modern.set(Arc::new(modern));
     }
 
-    /// Looks at the open questions of the server, or changes them.
-    pub(super) fn open_questions<T>(&self, use_them: impl FnOnce(&mut ask::Open) -> T) -> T {
-        use_them(&mut lock(&self.questions))
-    }
-
     /// Keeps the result of a handshake for [`take_hello`](Self::take_hello).
     pub(super) fn set_hello(&self, result: &RawValue) {
         *lock(&self.hello) = Some(result.to_owned());
@@ -291,26 +287,6 @@ impl Link {
         Some(pending)
     }
 
-    /// Ends the questions that are about no call any more: nobody wants to know.
-    pub(super) fn drop_questions_of_none(&self) {
-        let waiting = lock(&self.waiting);
-        self.open_questions(|open| {
-            for question in open.values() {
-                if !question.calls.iter().any(|call| waiting.contains_key(call)) {
-                    question.handle.abort();
-                }
-            }
-        });
-    }
-
-    /// Whoever made this call took it back, or left: what he is being asked somebody else is asked.
-    pub(super) fn give_up_asking(&self, call: u64) {
-        self.open_questions(|open| {
-            let asked = open.values().filter(|question| question.asked_of.0 == call);
-            asked.for_each(|question| question.asked_of.1.cancel());
-        });
-    }
-
     /// A number that nothing else of this session has.
     pub(super) fn number(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
@@ -402,51 +378,6 @@ impl Link {
         sinks.sort_by_key(|sink| Arc::as_ptr(sink).addr());
         sinks.dedup_by(|a, b| Arc::ptr_eq(a, b));
         sinks
-    }
-
-    /// The calls that a question may be about, which wait for its answer from now on, and who is asked first. A
-    /// connection that does not tell calls apart leaves all that are under way.
-    pub(super) fn asked(&self, of: Option<u64>, question: &Question) -> (Vec<u64>, Option<ask::Asker>) {
-        let calls: Vec<u64> = {
-            let waiting = lock(&self.waiting);
-            match of.filter(|id| waiting.contains_key(id)) {
-                Some(known) => vec![known],
-                None => waiting.iter().filter(|(_, pending)| pending.clock.is_some()).map(|(id, _)| *id).collect(),
-            }
-        };
-        let first = self.asker(&calls, &[], question);
-        if first.is_some() {
-            let mut waiting = lock(&self.waiting);
-            for call in &calls {
-                if let Some(pending) = waiting.get_mut(call) {
-                    pending.asked += 1;
-                }
-            }
-        }
-        (calls, first)
-    }
-
-    /// Who can be asked among those that made these calls and still wait: whoever called last.
-    pub(super) fn asker(&self, calls: &[u64], but: &[u64], question: &Question) -> Option<ask::Asker> {
-        let mut candidates: Vec<ask::Asker> = {
-            let waiting = lock(&self.waiting);
-            let meant = calls.iter().filter(|id| !but.contains(id));
-            meant.filter_map(|id| Some((*id, waiting.get(id)?.ask.clone()?))).collect()
-        };
-        // Whether one can be asked is looked at without the lock: it is somebody else's business.
-        candidates.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
-        candidates.into_iter().find(|(_, ask)| ask.can(question))
-    }
-
-    /// A question that may be about these calls has its answer: their clocks run again.
-    pub(super) fn answered(&self, calls: &[u64]) {
-        let mut waiting = lock(&self.waiting);
-        for call in calls {
-            if let Some(pending) = waiting.get_mut(call) {
-                pending.asked = pending.asked.saturating_sub(1);
-                pending.touched = Instant::now();
-            }
-        }
     }
 
     /// Fails a request: of ours, or of rmcp's, which is told as the server would.

@@ -45,6 +45,15 @@ pub enum ChromeError {
         /// Who has it, as far as that can be told.
         by: String,
     },
+    /// The system does not give its debugging port to this user.
+    #[error(
+        "Chrome cannot have port {port} on 127.0.0.1: the system keeps it for root; name a `debuggingPort` above 1023, or \
+         leave it out and let Chrome choose"
+    )]
+    PortRefused {
+        /// The port.
+        port: u16,
+    },
     /// Another Chrome uses the profile.
     #[error(
         "the profile {} is in use by {}; {}", .profile.display(), holder(*.pid, .host.as_ref()),
@@ -116,6 +125,7 @@ impl ChromeError {
             | Self::NoSandbox { .. }
             | Self::DefaultProfile { .. }
             | Self::Profile { .. }
+            | Self::PortRefused { .. }
             | Self::Flag { .. } => true,
             Self::NoDisplay { .. }
             | Self::PortTaken { .. }

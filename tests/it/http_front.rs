@@ -502,6 +502,21 @@ fn a_config_may_say_where_to_listen() {
 }
 
 #[test]
+fn a_question_is_put_to_the_next_client_when_the_one_that_was_asked_ends_its_session() {
+    let served = impatient();
+    let mut stays = able(&served, "2025-11-25");
+    let mut call = stays.open_tool("fake__ask", &json!({ "method": "roots/list", "params": {}, "ms": 500 }));
+    let mut leaves = able(&served, "2025-11-25");
+    let mut newest = leaves.open_tool("fake__hang", &json!({}));
+    newest.told("roots/list");
+    assert_eq!(leaves.end(), 204);
+    let question = call.told("roots/list");
+    let answer = json!({ "roots": [{ "uri": "file:///stays" }] });
+    assert_eq!(stays.reply(&question["id"], &answer), 202);
+    assert_eq!(call.messages().pop().unwrap()["result"]["content"][0]["text"], answer.to_string());
+}
+
+#[test]
 fn a_question_is_put_to_who_can_be_asked_whoever_called_last() {
     let served = impatient();
     let answer = json!({ "roots": [] });

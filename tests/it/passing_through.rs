@@ -311,6 +311,9 @@ fn a_question_is_taken_back_when_its_call_is_over() {
     client.notify("notifications/cancelled", &json!({ "requestId": id }));
     let taken_back = client.wait_for_notifications("notifications/cancelled", 1);
     assert_eq!(taken_back[0]["requestId"], question);
+    eventually("the entry has an answer all the same", || {
+        client.call_text("fake__seen", &json!({})).contains(r#""asked":0"#)
+    });
     // An answer that comes too late harms nobody.
     client.reply(&question, &json!({ "roots": [] }));
     assert_eq!(client.call_text("fake__echo", &json!({ "message": "alive" })), "alive");
