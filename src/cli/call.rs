@@ -5,7 +5,7 @@ use std::io::Read;
 use mcp_computer::{CallContext, Error, Namespace};
 use serde_json::{Value, value::RawValue};
 
-use super::{ConfigArg, FAILED, Usage, answer, machine, paint, tools};
+use super::{ConfigArg, FAILED, Usage, answer, machine, paint, say, tools};
 
 /// Call a tool.
 #[derive(Debug, clap::Args)]
@@ -38,9 +38,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         tools::only(&mut config, namespace.as_str())?;
     }
     machine::with(config, |computer, errors| async move {
-        if !errors.is_empty() {
+        let own = format!("{namespace}: ");
+        if errors.iter().any(|error| error.starts_with(&own)) {
             // The one entry that matters is down, and says why: waiting for its next try would help nobody.
             return Err(anyhow::anyhow!("cannot call `{}`: {}", args.name, errors.join("; ")));
+        }
+        for error in &errors {
+            // A program beside it that the entry does without.
+            say(&format!("warning: {}", paint::plain(error)));
         }
         match computer.call_raw(&args.name, Some(&arguments), CallContext::default()).await {
             Ok(result) => {

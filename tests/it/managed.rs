@@ -551,3 +551,13 @@ fn a_managed_chrome_has_the_port_that_it_is_given() {
     assert!(!client.tools().is_empty());
     assert!(version(port)["webSocketDebuggerUrl"].as_str().unwrap().contains("/devtools/browser/"));
 }
+
+#[test]
+fn a_call_to_an_entry_goes_through_when_a_program_beside_it_is_down_which_is_said() {
+    let fails = json!({ "command": "sh", "args": ["-c", "exit 3"], "ready": { "line": "x" } });
+    let scratch = Scratch::new().config(&json!({
+        "managedProcesses": { "m": fails }, "mcpServers": { "sh": { "type": "shell", "mode": "unrestricted" } }
+    }));
+    let ran = scratch.run(["call", "sh__run_command", r#"{"command":"echo there"}"#]).ok().prints(["there"]);
+    ran.says(["warning: m: the program exited with status 3"]);
+}

@@ -15,8 +15,8 @@ use crate::config::Pattern;
 /// The assignments before a command.
 #[derive(Default)]
 pub(super) struct Prefix {
-    /// As they are written, quotes taken off, with a space behind each. Empty too where one is appended to, or has several values, of
-    /// which a pattern would see the first, or one with spaces, which it would take for words.
+    /// As they are written, quotes taken off, with a space behind each. Empty too where a pattern would not see what is set:
+    /// one is appended to, has several values, or has a value with spaces, which would be taken for words.
     pub(super) text: String,
     /// The variables that they set.
     pub(super) names: Vec<String>,
