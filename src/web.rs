@@ -71,16 +71,16 @@ impl Network {
     }
 }
 
-/// Whether a list of exceptions names everything, or this server with its port: the rest of what may stand in such a
-/// list is read by the client.
+/// Whether a list of exceptions names everything, or this server, with its port or without: the rest of what may stand
+/// in such a list (ranges of addresses) is read by the client.
 fn is_excepted(url: &Url, list: &str) -> bool {
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
     let port = url.port_or_known_default().unwrap_or_default();
+    let is_of = |name: &str| !name.is_empty() && (host == name || host.ends_with(&format!(".{name}")));
     list.split(',').map(|item| item.trim().to_ascii_lowercase()).any(|item| {
-        let own = item.trim_start_matches('.').rsplit_once(':');
-        let with_port = own
-            .is_some_and(|(name, of)| of.parse() == Ok(port) && (host == name || host.ends_with(&format!(".{name}"))));
-        item == "*" || with_port
+        let name = item.trim_start_matches('.');
+        let with_port = name.rsplit_once(':').is_some_and(|(name, of)| of.parse() == Ok(port) && is_of(name));
+        item == "*" || with_port || is_of(name)
     })
 }
 
@@ -181,6 +181,9 @@ mod tests {
             (".example.test:8080", url("http://srv.example.test:8080"), true),
             ("srv.example.test:8081", url("http://srv.example.test:8080"), false),
             ("a.test", url("http://srv.example.test"), false),
+            ("a.test,Example.test", url("http://srv.example.test"), true),
+            ("ample.test, ,.", url("http://srv.example.test"), false),
+            ("10.0.0.9", url("http://10.0.0.9:80"), true),
         ] {
             assert_eq!(is_excepted(&url, list), expected, "{list} {url}");
         }

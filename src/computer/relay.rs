@@ -159,9 +159,12 @@ impl Levels {
     }
 }
 
-/// Which entry a task belongs to, for as long as there is room.
+/// Which entry a task belongs to, and the number of the client that had it made, for as long as there is room.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks(Mutex<(HashMap<String, Namespace>, VecDeque<String>)>);
+pub(crate) struct Tasks(Mutex<(HashMap<String, Maker>, VecDeque<String>)>);
+
+/// Which entry a task is at, and the number of the client that it was made for.
+type Maker = (Namespace, u64);
 
 /// Whether an answer may say that a call has become a task. Looking is cheaper than parsing, and nearly no answer does.
 pub(crate) fn may_be_task(answer: &Answer) -> bool {
@@ -173,13 +176,13 @@ const TASKS: usize = 4096;
 
 impl Tasks {
     /// Notes the task that a call has become, if it has.
-    pub(crate) fn note(&self, answer: &Answer, namespace: &Namespace) {
+    pub(crate) fn note(&self, answer: &Answer, (namespace, client): (&Namespace, u64)) {
         let result = serde_json::from_str::<RawObject<'_>>(answer.get()).ok();
         let id = result.and_then(|result| result.text("taskId").or_else(|| result.object("task")?.text("taskId")));
         let Some(id) = id else { return };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (owners, order) = &mut *state;
-        if owners.insert(id.clone(), namespace.clone()).is_none() {
+        if owners.insert(id.clone(), (namespace.clone(), client)).is_none() {
             order.push_back(id);
         }
         if order.len() > TASKS
@@ -191,7 +194,13 @@ impl Tasks {
 
     /// Whose task that is.
     pub(crate) fn owner(&self, id: &str) -> Option<Namespace> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.get(id).cloned()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.get(id).map(|(namespace, _)| namespace.clone())
+    }
+
+    /// Whether that client had that task of that entry made.
+    pub(crate) fn is_of(&self, id: &str, (namespace, client): (&Namespace, u64)) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0.get(id).is_some_and(|(of, by)| of == namespace && *by == client)
     }
 }
 
@@ -224,9 +233,9 @@ mod tests {
     #[test]
     fn a_task_is_known_by_the_answer_that_made_it_in_either_shape() {
         let (tasks, ns) = (Tasks::default(), "a".parse::<Namespace>().unwrap());
-        tasks.note(&Answer::made(&serde_json::json!({ "resultType": "task", "taskId": "t1" })), &ns);
-        tasks.note(&Answer::made(&serde_json::json!({ "task": { "taskId": "t2" } })), &ns);
-        tasks.note(&Answer::made(&serde_json::json!({ "content": [{ "text": "\"taskId\"" }] })), &ns);
+        tasks.note(&Answer::made(&serde_json::json!({ "resultType": "task", "taskId": "t1" })), (&ns, 1));
+        tasks.note(&Answer::made(&serde_json::json!({ "task": { "taskId": "t2" } })), (&ns, 1));
+        tasks.note(&Answer::made(&serde_json::json!({ "content": [{ "text": "\"taskId\"" }] })), (&ns, 1));
         assert_eq!(tasks.owner("t1"), Some(ns.clone()));
         assert_eq!(tasks.owner("t2"), Some(ns));
         assert_eq!(tasks.owner("t3"), None);

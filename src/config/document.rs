@@ -58,7 +58,7 @@ pub(super) fn root(fields: &mut Fields<'_>, config: &mut ComputerConfig) {
     // First, so that entries that refer to a Chrome can be told whether there is one.
     config.programs = program::programs(fields);
     let members = fields.take("mcpServers").and_then(|node| node.map("an object of entries")).unwrap_or_default();
-    let entries = self::entries(members, entry::entry);
+    let entries = self::entries(members, Unique::Required, entry::entry);
     let deferred = fields.take("deferredEntries").map(|node| self::deferred(&node, &entries)).unwrap_or_default();
     config.entries = entries.into_iter().filter_map(|entry| Some((entry.namespace?, entry.config?))).collect();
     for (_, entry) in config.entries.iter_mut().filter(|(name, _)| deferred.contains(name)) {
@@ -131,9 +131,19 @@ pub(super) struct Entry<'a> {
     pub(super) config: Option<EntryConfig>,
 }
 
+/// What becomes of an entry whose namespace another has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unique {
+    /// In a file of our own it is a mistake.
+    Required,
+    /// In a file of another program, to which they are two, the second is left out.
+    OrLeftOut,
+}
+
 /// Entries with their names, each read by `read`.
 pub(super) fn entries<'a>(
     members: Vec<Member<'a>>,
+    unique: Unique,
     read: impl Fn(&Member<'a>) -> Option<EntryConfig>,
 ) -> Vec<Entry<'a>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
@@ -141,7 +151,17 @@ pub(super) fn entries<'a>(
         let (key, report) = (member.key, member.node.report);
         let namespace = Namespace::derive(key);
         match entries.iter().find(|known| namespace.is_some() && known.namespace == namespace) {
-            Some(known) => report.mistake(member.at, same_namespace(known, key)),
+            Some(known) => {
+                let words = same_namespace(known, key);
+                if unique == Unique::OrLeftOut {
+                    report.or_leave_out(|| {
+                        report.mistake(member.at, words);
+                        None::<()>
+                    });
+                    continue;
+                }
+                report.mistake(member.at, words);
+            }
             None if namespace.is_none() => report.mistake(member.at, unnameable(key)),
             None => {}
         }

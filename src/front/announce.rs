@@ -117,6 +117,14 @@ impl Announcer {
                 }
                 _ => Vec::new(),
             },
+            "notifications/tasks/status" => {
+                let id = notice.params.as_deref().and_then(RawObject::parse).and_then(|params| params.text("taskId"));
+                let own = |id: &str| scope.computer().board().tasks().is_of(id, (&notice.namespace, self.peer.number));
+                match id {
+                    Some(id) if own(&id) => vec![message::notification(&notice.method, notice.params.as_deref())],
+                    _ => Vec::new(),
+                }
+            }
             "notifications/elicitation/complete" => {
                 vec![message::notification(&notice.method, notice.params.as_deref())]
             }

@@ -123,8 +123,8 @@ impl Client {
             return self.send(&message::failure("null", code, words));
         };
         let id = envelope.id.map(RawValue::get).filter(|id| *id != "null");
-        if envelope.method.is_some() && envelope.id.is_some() && id.is_none() {
-            return self.send(&message::failure("null", INVALID_REQUEST, message::NULL_ID));
+        if envelope.method.is_some() && envelope.has_strange_id() {
+            return self.send(&message::failure("null", INVALID_REQUEST, message::STRANGE_ID));
         }
         match (envelope.method.as_deref(), id) {
             (Some(method), Some(id)) => {

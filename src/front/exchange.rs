@@ -78,6 +78,7 @@ pub(super) fn begin(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
             later(peer, request, outlet)
         }
         (CALL_TOOL | "prompts/get" | "resources/read" | "completion/complete", _) => pass::admit(peer, request, outlet),
+        ("tasks/list", _) if !peer.scope.is_one() => unknown(request, &outlet),
         (method, _) if method.starts_with("tasks/") || peer.scope.is_one() => pass::admit(peer, request, outlet),
         _ => unknown(request, &outlet),
     }

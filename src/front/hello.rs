@@ -11,6 +11,9 @@ use crate::{error::Error, raw::RawObject};
 /// The generations with a handshake, the newest last.
 pub(super) const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
 
+/// The generation in whose handshake tasks are declared; later they are an extension.
+const TASKS: &str = "2025-11-25";
+
 /// The generation without.
 pub(super) const MODERN: &str = "2026-07-28";
 
@@ -48,7 +51,7 @@ pub(super) fn read(params: Option<&RawValue>) -> Option<Hello> {
 pub(super) fn initialized(scope: &Scope, hello: &Hello) -> Value {
     let mut result = json!({
         "protocolVersion": hello.version,
-        "capabilities": scope.capabilities(),
+        "capabilities": scope.capabilities((hello.version == TASKS).then(tasks)),
         "serverInfo": scope.server_info(),
     });
     if let Some(instructions) = scope.instructions() {
@@ -57,12 +60,17 @@ pub(super) fn initialized(scope: &Scope, hello: &Hello) -> Value {
     result
 }
 
+/// What is carried of tasks. Their list is not: an entry knows no clients, and would show one the tasks of others.
+fn tasks() -> Value {
+    json!({ "cancel": {}, "requests": { "tools": { "call": {} } } })
+}
+
 /// The result of `server/discover`.
 pub(super) fn discovered(scope: &Scope) -> Value {
     let mut result = json!({
         "resultType": "complete",
         "supportedVersions": supported(),
-        "capabilities": scope.capabilities(),
+        "capabilities": scope.capabilities(None),
         "ttlMs": 0,
         "cacheScope": "private",
         "_meta": { SERVER_INFO_KEY: scope.server_info() },

@@ -59,7 +59,7 @@ pub(super) const INTERNAL: i64 = -32603;
 pub(super) const TOO_MANY: i64 = -32029;
 
 /// What is said of a request that could not be told from others.
-pub(super) const NULL_ID: &str = "the `id` of a request is a text or a number, never null";
+pub(super) const STRANGE_ID: &str = "the `id` of a request is a text or a number, and nothing else";
 
 /// The member that results must have from 2026-07-28 on.
 const RESULT_TYPE: &str = "\"resultType\"";

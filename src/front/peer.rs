@@ -288,7 +288,7 @@ impl Peer {
             && relay::may_be_task(answer)
             && let Some(owner) = self.scope.owner_of_tool(tool)
         {
-            self.scope.computer().board().tasks().note(answer, &owner);
+            self.scope.computer().board().tasks().note(answer, (&owner, self.number));
         }
     }
 

@@ -173,7 +173,7 @@ impl Scope {
     }
 
     /// What we can do for the client: for one entry what that can, for all whatever we can carry.
-    pub(super) fn capabilities(&self) -> Box<RawValue> {
+    pub(super) fn capabilities(&self, tasks: Option<Value>) -> Box<RawValue> {
         let known = self.entry.as_ref().and_then(|_| self.face()?.capabilities());
         if let Some(capabilities) = known {
             return capabilities.as_ref().to_owned();
@@ -185,6 +185,9 @@ impl Scope {
             "completions": {},
             "logging": {},
         });
+        if let Some(tasks) = tasks {
+            carried["tasks"] = tasks;
+        }
         let extensions = self.extensions();
         if extensions.as_object().is_some_and(|extensions| !extensions.is_empty()) {
             carried["extensions"] = extensions;

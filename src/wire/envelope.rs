@@ -33,6 +33,12 @@ impl<'a> Envelope<'a> {
         (envelope.method.is_some() || answers).then_some(envelope)
     }
 
+    /// Whether the id is what none may be: neither a text nor a number.
+    pub(crate) fn has_strange_id(&self) -> bool {
+        let first = self.id.and_then(|id| id.get().bytes().next());
+        first.is_some_and(|first| first != b'"' && first != b'-' && !first.is_ascii_digit())
+    }
+
     /// The id when it is a string without escapes, as ours are.
     pub(crate) fn text_id(&self) -> Option<&'a str> {
         self.id?.get().strip_prefix('"')?.strip_suffix('"')

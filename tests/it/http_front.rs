@@ -343,6 +343,9 @@ fn a_message_that_is_none_is_refused() {
     assert_eq!(asked(r#"{"level":"info"}"#), (400, -32600));
     assert_eq!(asked(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#), (400, -32600), "batches are not supported");
     assert_eq!(asked(r#"{"jsonrpc":"2.0","id":1,"method":"nothing/known"}"#), (200, -32601));
+    for id in ["null", "true", "{}", "[1]"] {
+        assert_eq!(asked(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)), (400, -32600), "{id}");
+    }
     let plain = |text: &str| Ask::post_text("/mcp", text);
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     assert_eq!(plain(ping).status(served.address), 400, "a session is needed");
@@ -552,4 +555,20 @@ fn a_session_that_never_listed_is_told_of_changes_too() {
     let mut listening = caller.listen();
     caller.call_text("fake__add_tool", &json!({ "name": "fresh" }));
     listening.told("notifications/tools/list_changed");
+}
+
+#[test]
+fn how_a_task_goes_is_told_to_the_client_that_had_it_made_and_to_nobody_else() {
+    let served = served();
+    let (mut maker, mut other) = (able(&served, "2025-11-25"), able(&served, "2025-11-25"));
+    other.tools();
+    let (mut told, mut untold) = (maker.listen(), other.listen());
+    let made = json!({ "task": { "taskId": "t-1", "status": "working" } });
+    maker.result("tools/call", json!({ "name": "fake__answer", "arguments": { "result": made } }));
+    let status = json!({ "taskId": "t-1", "status": "completed" });
+    let announced = json!({ "method": "notifications/tasks/status", "params": status });
+    maker.call_text("fake__announce", &announced);
+    assert_eq!(told.told("notifications/tasks/status")["params"], status);
+    other.call_text("fake__add_tool", &json!({ "name": "later" }));
+    assert_eq!(untold.event().unwrap().data["method"], "notifications/tools/list_changed");
 }

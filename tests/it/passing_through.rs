@@ -488,3 +488,15 @@ fn a_subscription_that_was_taken_back_half_way_is_made_anew() {
         client.notify("notifications/cancelled", &json!({ "requestId": id }));
     }
 }
+
+#[test]
+fn tasks_are_declared_where_the_generation_knows_them_and_their_list_is_nobodys() {
+    for (version, declared) in [("2025-11-25", true), ("2025-06-18", false)] {
+        let scratch = one("2025-11-25");
+        let mut client = Client::start(&scratch);
+        let tasks = client.initialize(version)["capabilities"]["tasks"].clone();
+        assert_eq!(tasks["requests"]["tools"]["call"].is_object(), declared, "{version}: {tasks}");
+        assert_eq!(tasks["list"], Value::Null, "{version}");
+        assert_eq!(client.request("tasks/list", json!({}))["error"]["code"], -32601);
+    }
+}

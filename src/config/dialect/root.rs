@@ -54,7 +54,9 @@ impl<'a> File<'a> {
             members.push(member);
         }
         let reader = Reader { rules: self.rules, setting: self.setting };
-        let entries = document::entries(members, |member| self.root.report.or_leave_out(|| reader.entry(member)));
+        let entries = document::entries(members, document::Unique::OrLeftOut, |member| {
+            self.root.report.or_leave_out(|| reader.entry(member))
+        });
         let mut named = Vec::new();
         for entry in entries {
             let (Some(namespace), Some(mut config)) = (entry.namespace, entry.config) else { continue };

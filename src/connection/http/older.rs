@@ -56,7 +56,10 @@ impl Carrier {
         let Some(endpoint) = endpoint else { return Err(strange("its `endpoint` is no URL".to_owned())) };
         if endpoint.origin() != self.site.url.origin() {
             let to = place(&endpoint);
-            return Err(strange(format!("it wants messages sent to {to}, which is another origin; that is refused")));
+            return Err(strange(format!(
+                "it wants messages sent to {to}, which is another origin: that is refused, since they may hold \
+                 credentials; if the server knows itself by that address, give it as `url`"
+            )));
         }
         Ok(endpoint)
     }

@@ -93,7 +93,9 @@ fn root_cause(error: &reqwest::Error) -> String {
 fn cure(cause: &str) -> &'static str {
     let cause = cause.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
-    if has(&["certificate"]) {
+    if has(&["not valid for name", "notvalidforname"]) {
+        "its certificate is for another name; is the host in `url` the one that it was made for?"
+    } else if has(&["certificate"]) {
         "if the certificate is what it should be, name its authority in SSL_CERT_FILE"
     } else if has(&["corrupt message", "invalidcontenttype"]) {
         "it does not speak TLS; is its `url` one with http://?"

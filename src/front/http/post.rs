@@ -47,8 +47,8 @@ async fn take(visit: &Visit, body: Incoming) -> Result<Reply, Reply> {
     let text = intake::text(body, &visit.desk.limits).await?;
     let envelope = Envelope::of(&text).ok_or_else(|| no_message(&text))?;
     let id = envelope.id.map(RawValue::get).filter(|id| *id != "null");
-    if envelope.method.is_some() && envelope.id.is_some() && id.is_none() {
-        return Err(reply::invalid(StatusCode::BAD_REQUEST, None, message::NULL_ID));
+    if envelope.method.is_some() && envelope.has_strange_id() {
+        return Err(reply::invalid(StatusCode::BAD_REQUEST, None, message::STRANGE_ID));
     }
     let asked = Asked { visit, envelope: &envelope, id, accepts };
     match headers::era(&visit.headers, &envelope) {

@@ -72,6 +72,20 @@ fn yaml_knows_aliases_and_does_not_let_them_multiply_without_end() {
 }
 
 #[test]
+fn of_two_names_that_become_one_namespace_the_second_is_left_out_and_the_rest_is_there() {
+    let json =
+        r#"{ "mcpServers": { "a b": { "command": "x" }, "a-b": { "command": "y" }, "a_b": { "command": "z" } } }"#;
+    let (config, findings) = whole(Dialect::Cursor, json);
+    assert_eq!(names(&config), ["a_b", "a-b"]);
+    assert_eq!(stdio(&config, "a_b").command, "x");
+    assert_eq!(mistakes(Dialect::Cursor, json), [""; 0]);
+    let warned: Vec<String> = findings.warnings.iter().map(ToString::to_string).collect();
+    let warned = warned.join("\n");
+    assert!(warned.contains("`a b` and `a_b` both become the namespace `a_b`"), "{warned}");
+    assert!(warned.contains("the entry is left out"), "{warned}");
+}
+
+#[test]
 fn keys_that_are_given_twice_are_mistakes_where_they_are_read() {
     let yaml = "extensions:\n  a: {type: stdio, cmd: x}\n  a: {type: stdio, cmd: y}\n";
     assert_eq!(mistakes(Dialect::Goose, yaml), ["3:3: `a` is given twice; the first one is in line 2"]);
