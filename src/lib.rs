@@ -7,7 +7,8 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `front` | our face as an MCP server |
+//! | `front` | our face as an MCP server, and the socket by which it is controlled |
+//! | `control` | what can be asked of a daemon, and asking it |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
 //! | `registry` | all tools and the route of each name |
@@ -35,6 +36,7 @@ mod command;
 mod computer;
 pub mod config;
 mod connection;
+pub mod control;
 mod entry;
 pub mod environment;
 mod error;
