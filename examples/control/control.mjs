@@ -24,13 +24,17 @@ export function place() {
 export async function* follow(verb, args = {}) {
   const socket = createConnection(place());
   socket.write(JSON.stringify({ id: 1, verb, args }) + "\n");
-  for await (const line of createInterface({ input: socket })) {
-    const told = JSON.parse(line);
-    if (told.error) throw new Error(`${told.error.code}: ${told.error.message}`);
-    yield told.event ?? told.result;
-    if ("result" in told) return socket.end();
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      const told = JSON.parse(line);
+      if (told.error) throw new Error(`${told.error.code}: ${told.error.message}`);
+      yield told.event ?? told.result;
+      if ("result" in told) return;
+    }
+    throw new Error("the daemon has ended");
+  } finally {
+    socket.destroy();
   }
-  throw new Error("the daemon has ended");
 }
 
 if (import.meta.url === `file://${process.argv[1]}`) {
