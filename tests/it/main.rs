@@ -14,6 +14,7 @@ mod config_file; // where it is found, what it may hold, what is refused
 mod connect; // `connect` prints what a client can use
 mod control; // control of the daemon that runs: its socket, HTTP, the verbs
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
+mod crowd; // many clients at once: their own answers, and nothing left of them
 mod dialects; // files of other programs, loaded as they are
 mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends
 mod environment; // what a server's process gets to see
