@@ -44,7 +44,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
     let fronts = fronts::wanted(&args, &loaded).await?;
     let (mut shutdown, reload) = signals(&args)?;
+    let catalogs = fronts::catalogs(&loaded);
     let computer = Computer::new(loaded.config);
+    if let Some(catalogs) = catalogs {
+        computer.remember_in(catalogs);
+    }
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));

@@ -99,6 +99,14 @@ impl Scope {
         }
     }
 
+    /// Waits until it is known what all that should be up has, or it has failed, `limit` at most.
+    pub(super) async fn listed(&self, limit: Duration) {
+        match &self.entry {
+            None => self.computer.listed_within(limit).await,
+            Some(namespace) => self.computer.entry_listed_within(namespace, limit).await,
+        }
+    }
+
     /// Whether something of it is being brought up for the first time or again.
     pub(super) fn is_unsettled(&self) -> bool {
         let board = self.computer.board();
