@@ -82,7 +82,7 @@ async fn nothing_is_up(computer: &Computer) -> bool {
     let (mut some, mut up) = (false, false);
     for entry in wanted {
         some = true;
-        up |= entry.state == "ready";
+        up |= matches!(entry.state, "ready" | "idle");
     }
     some && !up
 }

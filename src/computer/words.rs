@@ -13,15 +13,14 @@ use crate::{
 /// A state as people and programs see it.
 pub(super) fn state_name<F>(state: &State<F>) -> &'static str {
     match state {
-        State::Idle => "idle",
+        // That nobody uses it is all that keeps one that is unused from being up.
+        State::Idle | State::Held(Reason::Unused) => "idle",
         State::Starting { .. } => "starting",
         State::Ready(_) => "ready",
         State::Waiting { .. } => "waiting",
         State::Failed(_) => "failed",
         State::Stopped => "stopped",
         State::Held(Reason::Deferred) => "deferred",
-        // That nobody uses it now is all that keeps it from being up.
-        State::Held(Reason::Unused) => "idle",
         State::Held(Reason::Disabled) => "disabled",
         State::Held(Reason::NeedsAuth { .. }) => "needsAuth",
         State::Held(Reason::NeedsInput) => "needsInput",

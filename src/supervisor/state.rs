@@ -188,8 +188,7 @@ impl<F: Clone> Status<F> {
     pub(crate) fn is_wanted(&self) -> bool {
         match self.state {
             State::Stopped => false,
-            State::Held(Reason::Unused) => true,
-            State::Held(reason) => !reason.is_chosen(),
+            State::Held(reason) => reason == Reason::Unused || !reason.is_chosen(),
             State::Idle | State::Starting { .. } | State::Ready(_) | State::Waiting { .. } | State::Failed(_) => true,
         }
     }

@@ -26,7 +26,8 @@ impl Key {
                 ["stdio", &config.command].into_iter().for_each(&mut add);
                 config.args.iter().for_each(|arg| add(arg));
                 pairs(&config.env, &mut add);
-                [&config.env_file, &config.cwd].into_iter().for_each(|text| add(text.as_deref().unwrap_or_default()));
+                add(config.env_file.as_deref().unwrap_or_default());
+                add(config.cwd.as_deref().unwrap_or_default());
                 add("unset");
                 config.unset.iter().for_each(|name| add(name));
                 match &config.inherit_env {
