@@ -155,7 +155,8 @@ async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext, un
         () = cancel.cancelled() => Err(Error::Cancelled),
         outcome = settled(handle, namespace) => outcome,
         () = patience(handle, until) => {
-            Err(not_ready(namespace, &handle.status(), Some(PATIENCE + until.elapsed())))
+            let late = || not_ready(namespace, &handle.status(), Some(PATIENCE + until.elapsed()));
+            open(handle).ok_or_else(late)
         }
     }
 }
