@@ -44,6 +44,11 @@ pub(crate) trait Source: Send + Sync + 'static {
         false
     }
 
+    /// Whether a text holds a value that must not be seen, and so must not be kept.
+    fn has_secret_in(&self, _text: &str) -> bool {
+        false
+    }
+
     /// How its calls take turns, where not all are sent at once.
     fn turns(&self) -> Option<&Turns> {
         None

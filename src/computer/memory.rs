@@ -61,6 +61,12 @@ impl Memory {
                 continue;
             }
             last = Some(version);
+            if face.has_secret_in(&text) {
+                self.say(
+                    "the lists of an entry are not kept: its server repeats a secret of its configuration in them",
+                );
+                continue;
+            }
             let memory = self.clone();
             process::blocking(move || memory.keep(&key, &text)).await;
         }

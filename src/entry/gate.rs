@@ -60,6 +60,10 @@ impl Source for Gate {
         self.turns.is_some() || self.inner.may_miss()
     }
 
+    fn has_secret_in(&self, text: &str) -> bool {
+        self.inner.has_secret_in(text)
+    }
+
     fn turns(&self) -> Option<&Turns> {
         self.turns.as_ref()
     }

@@ -195,6 +195,25 @@ fn what_a_reference_stands_for_is_neither_kept_nor_part_of_a_name() {
 }
 
 #[test]
+fn lists_in_which_a_server_repeats_a_secret_are_not_kept() {
+    let script = r#"
+        while IFS= read -r line; do
+            [[ $line =~ \"id\":(\"[^\"]*\"|[0-9]+) ]] || continue
+            case $line in
+                *initialize*) said='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
+                *) said="{\"tools\":[{\"name\":\"act\",\"description\":\"$API_TOKEN\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
+            esac
+            echo "{\"jsonrpc\":\"2.0\",\"id\":${BASH_REMATCH[1]},\"result\":$said}"
+        done"#;
+    let env = json!({ "API_TOKEN": "${env:SENTINEL}" });
+    let entry = json!({ "command": "bash", "args": ["-c", script.replace("${", "$${")], "env": env });
+    let scratch = Scratch::entries(json!({ "leaky": entry })).variable("SENTINEL", "sentinel-4711");
+    let client = Client::connect(&scratch);
+    client.says("its server repeats a secret of its configuration");
+    assert_eq!(kept(&scratch), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn another_configuration_of_an_entry_is_another_entry_and_verbs_show_what_is() {
     let told = Told::new("--tools 2").learnt();
     told.flags("--tools 3");
