@@ -182,8 +182,8 @@ async fn lost(handle: &Handle<Face>, namespace: &str) -> Error {
     }
 }
 
-/// An entry when it is up, or why it is not to be. One that nobody has used is started. One whose credentials were refused is tried once more at once: they
-/// may have been renewed, and all who call meanwhile wait for the same try.
+/// An entry when it is up, or why it is not to be. One that nobody has used is started. One whose credentials were refused
+/// is tried once more at once: they may have been renewed, and all who call meanwhile wait for the same try.
 async fn settled(handle: &Handle<Face>, namespace: &str) -> Result<Face> {
     let mut watch = handle.watch();
     let mut was_tried = false;

@@ -182,6 +182,18 @@ fn a_file_that_is_damaged_or_may_be_somebody_elses_is_said_and_done_without() {
 }
 
 #[test]
+fn where_nothing_can_be_kept_that_is_said_and_done_without() {
+    let told = Told::new("--tools 2").learnt();
+    let directory = kept_one(&told.0).parent().unwrap().to_owned();
+    fs::remove_dir_all(&directory).unwrap();
+    fs::write(&directory, "").unwrap();
+    let mut client = started(&told.0);
+    assert_eq!(client.tools().len(), 2);
+    client.says("cannot keep the tools of an entry in `");
+    assert_eq!(client.call_text("fake__echo", &json!({ "message": "hi" })), "hi");
+}
+
+#[test]
 fn what_a_reference_stands_for_is_neither_kept_nor_part_of_a_name() {
     let secret = "sentinel-4711";
     let told = Told::with("--tools 2", &json!({ "env": { "API_TOKEN": "${env:SENTINEL}" } }));

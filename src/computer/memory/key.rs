@@ -51,6 +51,11 @@ impl Key {
         Some(Self(HEXLOWER.encode(&hash.finalize())))
     }
 
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The hash in letters.
     pub(super) fn text(&self) -> &str {
         &self.0

@@ -5,6 +5,7 @@ use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -27,6 +28,8 @@ const DRAFT: Duration = Duration::from_secs(3600);
 /// The files, one for each key.
 pub(super) struct Store {
     directory: PathBuf,
+    /// Whether this run has looked after those that nobody uses.
+    is_tidy: AtomicBool,
 }
 
 /// Why a file is done without.
@@ -58,7 +61,7 @@ impl fmt::Display for Trouble {
 
 impl Store {
     pub(super) fn in_directory(directory: PathBuf) -> Self {
-        Self { directory }
+        Self { directory, is_tidy: AtomicBool::new(false) }
     }
 
     /// Where the file for a key is.
@@ -90,11 +93,13 @@ impl Store {
             return Err(Trouble::Large(text.len()));
         }
         let path = self.path(key);
-        if matches!(self.read(key), Ok(Some(known)) if known == text) {
-            return Ok(());
+        let is_known = matches!(self.read(key), Ok(Some(known)) if known == text);
+        if !is_known {
+            self.replace(&path, text).map_err(|error| Trouble::Io(path, error))?;
         }
-        self.replace(&path, text).map_err(|error| Trouble::Io(path, error))?;
-        self.tidy();
+        if !self.is_tidy.swap(true, Ordering::Relaxed) || !is_known {
+            self.tidy();
+        }
         Ok(())
     }
 
@@ -174,4 +179,79 @@ fn private_directory() -> DirBuilder {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_directory(dir.path().join("catalogs"));
+        (dir, store)
+    }
+
+    fn key(digit: char) -> Key {
+        Key::of_text(&digit.to_string().repeat(64))
+    }
+
+    fn names(store: &Store) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(&store.directory).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn used_ago(path: &Path, ago: Duration) {
+        File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - ago).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_is_for_us_alone() {
+        let (_dir, store) = store();
+        assert!(matches!(store.read(&key('a')), Ok(None)));
+        store.write(&key('a'), "one").unwrap();
+        store.write(&key('a'), "two").unwrap();
+        assert_eq!(store.read(&key('a')).unwrap().as_deref(), Some("two"));
+        assert_eq!(names(&store).len(), 1, "no draft is left");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&store.path(&key('a'))), mode(&store.directory)), (0o600, 0o700));
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_used_for_a_month_is_removed_and_so_are_old_drafts() {
+        let (dir, store) = store();
+        store.write(&key('a'), "old").unwrap();
+        store.write(&key('b'), "used").unwrap();
+        let draft = store.directory.join("draft-00");
+        fs::write(&draft, "half").unwrap();
+        for path in [store.path(&key('a')), store.path(&key('b')), draft] {
+            used_ago(&path, KEPT + DRAFT);
+        }
+        let next = Store::in_directory(dir.path().join("catalogs"));
+        assert_eq!(next.read(&key('b')).unwrap().as_deref(), Some("used"));
+        // Nothing new: a run looks after them all the same.
+        next.write(&key('b'), "used").unwrap();
+        assert_eq!(names(&next), [format!("{}.json", "b".repeat(32))]);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_is_no_room_for_all() {
+        let (_dir, store) = store();
+        let large = "x".repeat(usize::try_from(LARGEST).unwrap());
+        let most = u32::try_from(ROOM / LARGEST).unwrap();
+        for n in 0..=most {
+            let key = key(char::from_digit(n, 16).unwrap());
+            store.write(&key, &large).unwrap();
+            used_ago(&store.path(&key), Duration::from_secs(60) * (most + 1 - n));
+        }
+        store.write(&key('e'), "small").unwrap();
+        assert!(!store.path(&key('0')).exists() && !store.path(&key('1')).exists());
+        assert!(store.path(&key('2')).exists() && store.path(&key('e')).exists());
+        assert!(matches!(store.write(&key('f'), &(large + "x")), Err(Trouble::Large(_))));
+    }
 }
