@@ -1,6 +1,10 @@
 //! `maxConcurrent`: only so many calls are sent to an entry at a time, and clients have their turns one after the other.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use futures_util::{FutureExt, future::join_all};
 use mcp_computer::{Answer, CallContext, Computer, Error, StdioConfig, Waiting};
@@ -152,8 +156,10 @@ fn two_clients_over_http_share_a_server_that_does_one_thing_at_a_time() {
         let (ask, _) = caller.ask("tools/call", json!({ "name": "fake__sleep", "arguments": { "ms": ms } }));
         ask.begin(daemon.address())
     };
+    let begin = Instant::now();
     let streams: Vec<_> = (0..8).map(|_| sleep(&mut one, 100)).collect();
     other.call_text("fake__echo", &json!({ "message": "between" }));
     let answers = streams.into_iter().map(|stream| Reply::read(stream).messages().pop().unwrap());
     assert!(answers.into_iter().all(|answer: Value| answer["result"]["isError"] != true && answer["error"].is_null()));
+    assert!(begin.elapsed() >= Duration::from_millis(800), "they were sent one after the other");
 }
