@@ -206,23 +206,37 @@ fn what_a_reference_stands_for_is_neither_kept_nor_part_of_a_name() {
     assert_eq!(started(&scratch).tools().len(), 2);
 }
 
-#[test]
-fn lists_in_which_a_server_repeats_a_secret_are_not_kept() {
+/// A server that has a title, and one tool, whose description is the value of a variable.
+fn titled(env: &Value) -> Value {
     let script = r#"
         while IFS= read -r line; do
             [[ $line =~ \"id\":(\"[^\"]*\"|[0-9]+) ]] || continue
             case $line in
-                *initialize*) said='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}}' ;;
+                *initialize*) said='{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","title":"A Title","version":"1"}}' ;;
                 *) said="{\"tools\":[{\"name\":\"act\",\"description\":\"$API_TOKEN\",\"inputSchema\":{\"type\":\"object\"}}]}" ;;
             esac
             echo "{\"jsonrpc\":\"2.0\",\"id\":${BASH_REMATCH[1]},\"result\":$said}"
         done"#;
+    json!({ "titled": { "command": "bash", "args": ["-c", script.replace("${", "$${")], "env": env } })
+}
+
+#[test]
+fn lists_in_which_a_server_repeats_a_secret_are_not_kept() {
     let env = json!({ "API_TOKEN": "${env:SENTINEL}" });
-    let entry = json!({ "command": "bash", "args": ["-c", script.replace("${", "$${")], "env": env });
-    let scratch = Scratch::entries(json!({ "leaky": entry })).variable("SENTINEL", "sentinel-4711");
+    let scratch = Scratch::entries(titled(&env)).variable("SENTINEL", "sentinel-4711");
     let client = Client::connect(&scratch);
     client.says("its server repeats a secret of its configuration");
     assert_eq!(kept(&scratch), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn the_instructions_say_what_a_server_is_called_once_that_is_known() {
+    let scratch = Scratch::entries(titled(&json!({})));
+    let client = Client::connect(&scratch);
+    kept_one(&scratch);
+    client.leave();
+    let hello = Client::start(&scratch).initialize("2025-11-25");
+    assert!(hello["instructions"].as_str().unwrap().ends_with("\n- titled: A Title"), "{hello}");
 }
 
 #[test]
