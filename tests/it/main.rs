@@ -33,6 +33,7 @@ mod hung_calls; // calls that hang cost no thread and hinder nobody
 mod hygiene; // nothing is left behind, whoever is killed
 mod kept; // programs outlive the shell that started them where the configuration names them
 mod kills; // nothing is left behind by a busy run that is killed at any moment
+mod known_catalog; // lists that are answered before entries are up
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
 mod lib_discovery; // how tools are found and named
@@ -56,6 +57,7 @@ mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
 mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
+mod on_demand; // entries that are up only when somebody uses them
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree
@@ -67,4 +69,5 @@ mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
 mod sweep; // what a killed run has left is ended by the next one, and nobody else
+mod turns; // entries that are asked only so much at a time
 mod values; // what a handler makes of a result
