@@ -233,6 +233,19 @@ pub struct CallContext {
     pub log_level: Option<Arc<str>>,
     /// Whether the caller deals with `input_required` results itself instead of being asked through `ask`.
     pub input_required: bool,
+    /// Who calls, for the audit log.
+    pub caller: Option<Caller>,
+}
+
+/// Who makes a call, as the audit log tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Tells clients apart, within this run of the program.
+    pub number: u64,
+    /// What it calls itself. Anybody can call himself anything.
+    pub name: Arc<str>,
+    /// By which way it came, such as `stdio` or `http`.
+    pub front: &'static str,
 }
 
 impl fmt::Debug for CallContext {
@@ -251,6 +264,8 @@ pub struct Answer {
     line: Arc<str>,
     result: Range<usize>,
     typed: bool,
+    /// The rule that does not allow it, where it says that.
+    denied: Option<Arc<str>>,
 }
 
 impl Answer {
@@ -258,19 +273,29 @@ impl Answer {
     ///
     /// `typed` says whether the server speaks a generation in which a result says its own `resultType`.
     pub(crate) fn within(line: Arc<str>, result: Range<usize>, typed: bool) -> Self {
-        Self { line, result, typed }
+        Self { line, result, typed, denied: None }
     }
 
     /// An answer that is this JSON.
     pub(crate) fn raw(result: &RawValue) -> Self {
         let line: Arc<str> = result.get().into();
-        Self { result: 0..line.len(), line, typed: false }
+        Self { result: 0..line.len(), line, typed: false, denied: None }
     }
 
     /// An answer that we made.
     pub(crate) fn made(result: &impl Serialize) -> Self {
         let line: Arc<str> = serde_json::to_string(result).expect("our own results are plain JSON").into();
-        Self { result: 0..line.len(), line, typed: false }
+        Self { result: 0..line.len(), line, typed: false, denied: None }
+    }
+
+    /// The same answer, which says that a rule does not allow it.
+    pub(crate) fn denied_by(self, rule: &str) -> Self {
+        Self { denied: Some(rule.into()), ..self }
+    }
+
+    /// The rule that does not allow it.
+    pub(crate) fn denied(&self) -> Option<&str> {
+        self.denied.as_deref()
     }
 
     /// The JSON text of the result.

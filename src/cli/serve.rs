@@ -1,6 +1,7 @@
 //! `computer serve`: the daemon.
 
 mod fronts;
+mod records;
 
 use std::time::Duration;
 
@@ -44,7 +45,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
     let fronts = fronts::wanted(&args, &loaded).await?;
     let (mut shutdown, reload) = signals(&args)?;
+    let records = records::wanted(&loaded)?;
     let computer = Computer::new(loaded.config);
+    records::keep(&computer, records)?;
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));

@@ -24,7 +24,8 @@ use crate::{
     fill::{Programs, Surroundings, Withheld},
     name::Namespace,
     process::Keeper,
-    registry::{Member, Registry, Rules},
+    records::{Book, EntryLog},
+    registry::{Listed, Member, Registry, Rules},
     source::{Face, Listener, Notices},
     supervisor::{Handle, Policy},
 };
@@ -44,6 +45,7 @@ pub(crate) struct Board {
     /// Counts the registries that differed from the one before.
     generation: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
+    book: Book,
     dirty: Notify,
     /// Held while a registry is built and published: an older one must not come last.
     publishing: Mutex<Told>,
@@ -120,6 +122,7 @@ impl Board {
             registry: watch::Sender::new(nothing.clone()),
             generation: watch::Sender::new(0),
             events: event_channel(),
+            book: Book::default(),
             dirty: Notify::new(),
             publishing: Mutex::new(Told { registry: nothing, quiet: 0 }),
         }
@@ -150,6 +153,7 @@ impl Board {
             subscribed,
             unattended: ground.unattended,
             said: Said::default(),
+            log: self.book.entry(namespace),
             namespace: namespace.clone(),
             config,
         }
@@ -204,7 +208,21 @@ impl Board {
     pub(super) fn unregister(&self, namespace: &str) -> Option<Slot> {
         let mut slots = self.slots();
         slots.order.retain(|known| known.as_str() != namespace);
-        slots.by_name.remove(namespace)
+        let slot = slots.by_name.remove(namespace)?;
+        self.book.forget(namespace);
+        Some(slot)
+    }
+
+    /// Nothing more is noted in the log of an entry that has left, unless it is there still.
+    pub(super) fn end_log(&self, namespace: &Namespace, log: &EntryLog) {
+        if !self.recipe(namespace.as_str()).is_some_and(|recipe| recipe.log.is(log)) {
+            log.close();
+        }
+    }
+
+    /// What is written down.
+    pub(crate) fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Takes every running supervisor off the board.
@@ -310,6 +328,8 @@ impl Board {
         let before = std::mem::replace(&mut told.registry, registry.clone());
         if !before.shows_the_same_as(&registry) {
             self.generation.send_modify(|generation| *generation += 1);
+            let listed = registry.own().listed().iter().filter(|listed| listed.is_of_server());
+            self.book.definitions(listed.map(Listed::seen));
             self.tell(Event::ToolsChanged { tools: registry.own().tools() });
         }
     }

@@ -23,12 +23,16 @@ use crate::{
     error::{Error, Result},
     name::Namespace,
     process,
+    records::EntryLog,
     source::Face,
     supervisor::{self, Begin, GRACE, Handle, Reason, State, Status},
 };
 
 /// How long programs that outlive their entry may take to leave when they are asked to.
 const KEPT: Duration = Duration::from_secs(2);
+
+/// How long is waited at the end until what was said last is written down.
+const WRITTEN: Duration = Duration::from_millis(500);
 
 impl Computer {
     /// Connects every entry that is not deferred, all at once, and returns when each has connected or failed.
@@ -163,6 +167,7 @@ impl Computer {
         self.end_programs(programs::grace_after(grace));
         run.programs.wait().await;
         self.inner.board.keeper.end(grace.min(KEPT)).await;
+        self.inner.board.book().flush(WRITTEN).await;
         // A login shell that was being asked for its environment is on its way to its end.
         process::captures_ended().await;
         self.inner.board.publish();
@@ -216,13 +221,14 @@ impl Computer {
 
     /// Closes an entry and forgets it. Nothing happens when there is none of that name.
     pub async fn remove_entry(&self, namespace: &str) {
-        let Some(Slot { live, .. }) = self.inner.board.unregister(namespace) else { return };
+        let Some(Slot { live, recipe, .. }) = self.inner.board.unregister(namespace) else { return };
         self.inner.board.publish();
         if let Some(Supervised { handle, task }) = live {
             self.let_leave(&handle);
             // A supervisor that panicked has dropped its unit, which kills it.
             let _ = task.await;
         }
+        recipe.log.close();
         self.inner.board.tell(Event::EntryRemoved { namespace: namespace.to_owned() });
     }
 
@@ -319,7 +325,8 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
     };
     let namespace = slot.recipe.namespace.clone();
     let (handle, supervised) = supervisor::supervise(Entry::new(slot.basis.clone()), slot.recipe.policy(), begin);
-    let following = follow(board.clone(), namespace.clone(), handle.clone());
+    let log = slot.recipe.log.clone();
+    let following = follow(board.clone(), (namespace.clone(), log), handle.clone());
     let (stop, leaving) = (run.stop.clone(), handle.clone());
     // At the highest level, so that whatever is logged at all says which entry it is about.
     let span = tracing::error_span!("entry", %namespace);
@@ -341,21 +348,24 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
 }
 
 /// Tells of each change of an entry's state, and says it in the log.
-async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
+async fn follow(board: Arc<Board>, (namespace, log): (Namespace, EntryLog), handle: Handle<Face>) {
     let mut watch = handle.watch();
     // Its own handle must not keep the supervisor's mailbox open.
     drop(handle);
     let mut last: (&str, Option<String>) = ("", None);
     while watch.changed().await.is_ok() {
-        let (state, tools, error, is_over) = {
+        let (state, tools, error, is_over, restarts) = {
             let status = watch.borrow_and_update();
             let tools = status.ready().map(|face| face.tools().tools.len());
             let is_over = matches!(status.state, State::Idle);
-            (words::state_name(&status.state), tools, words::reason(&status), is_over)
+            (words::state_name(&status.state), tools, words::reason(&status), is_over, status.restarts)
         };
         // What is off the board, or has a successor there, was removed: that is told by whoever removed it.
         // One that is up may cease to give signs of life, and begin again.
         let differs = state != last.0 || (tools.is_some() && error != last.1);
+        if differs {
+            note(&log, (state, restarts), (tools, error.as_deref()));
+        }
         if differs && (!is_over || board.is_at_rest(&namespace)) {
             say(state, error.as_deref());
             board.tell(Event::StateChanged { namespace: namespace.to_string(), state, tools, error: error.clone() });
@@ -363,6 +373,24 @@ async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
         last = (state, error);
         board.mark_dirty();
     }
+    board.end_log(&namespace, &log);
+}
+
+/// A line in the log of the entry.
+fn note(log: &EntryLog, (state, restarts): (&str, u32), (tools, error): (Option<usize>, Option<&str>)) {
+    let error = error.map(|error| error.replace('\n', " | "));
+    let (level, text) = match (state, tools, error) {
+        (_, Some(tools), None) => ("info", format!("ready with {tools} tools")),
+        (_, Some(_), Some(error)) => ("warning", format!("gives no sign of life: {error}")),
+        ("starting", None, _) if restarts > 0 => ("info", format!("is being started again, restart {restarts}")),
+        ("starting", None, _) => ("info", "is being started".to_owned()),
+        ("waiting" | "failed" | "needsAuth" | "needsInput", None, Some(error)) => {
+            ("error", format!("{state}: {error}"))
+        }
+        ("idle", None, _) => ("info", "is over".to_owned()),
+        (state, None, _) => ("info", state.to_owned()),
+    };
+    log.event(level, &text);
 }
 
 /// A line in the log, in the words that health has.

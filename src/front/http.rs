@@ -17,6 +17,7 @@ mod journal;
 mod limits;
 mod listener;
 mod listening;
+mod metrics;
 mod params;
 mod pipe;
 mod post;

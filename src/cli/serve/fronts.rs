@@ -72,7 +72,7 @@ fn noted(listener: &Listener, loaded: &Loaded) -> Option<Listens> {
     noted.inspect_err(|error| say(&format!("warning: `computer connect` may not find this daemon: {error}"))).ok()
 }
 
-fn state(loaded: &Loaded) -> anyhow::Result<State> {
+pub(super) fn state(loaded: &Loaded) -> anyhow::Result<State> {
     Ok(State::of(&loaded.config, loaded.path.as_deref())?)
 }
 

@@ -11,7 +11,7 @@ use super::{
     gate::{Credential, Gate},
     get,
     limits::Limits,
-    post,
+    metrics, post,
     reply::{self, Reply, SESSION_ID},
     route::Route,
     sessions::Sessions,
@@ -94,6 +94,7 @@ impl Desk {
             Err(reply) => return reply,
         };
         match method {
+            method if visit.route == Route::Metrics => metrics::answer(&visit, &method).await,
             Method::POST => post::answer(&visit, body).await,
             Method::GET => get::answer(&visit).unwrap_or_else(|refused| refused),
             Method::DELETE => end_session(&visit),
@@ -112,7 +113,7 @@ impl Desk {
             return Err(reply::refused(StatusCode::NOT_FOUND, "there is nothing here; MCP is served at /mcp"));
         };
         let scope = match &route {
-            Route::All => Some(Scope::all(&self.computer)),
+            Route::All | Route::Metrics => Some(Scope::all(&self.computer)),
             Route::One(namespace) => Scope::one(&self.computer, namespace.as_str()),
         };
         let Some(scope) = scope else { return Err(self.no_entry(&route)) };
@@ -123,7 +124,7 @@ impl Desk {
         let known = self.computer.entries().join(", ");
         let words = match route {
             Route::One(namespace) => format!("there is no entry `{namespace}`; there are: {known}"),
-            Route::All => format!("there are: {known}"),
+            Route::All | Route::Metrics => format!("there are: {known}"),
         };
         reply::refused(StatusCode::NOT_FOUND, &words)
     }
