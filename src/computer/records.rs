@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     process::{self, Usage, UsageMeter},
     records::{AuditLine, BUCKETS, Exposition, Kind, Logs, Meter, Records},
+    source::Caller,
 };
 
 /// The states of entries as health shows them.
@@ -62,7 +63,8 @@ impl Computer {
         outcome: std::result::Result<(), &str>,
     ) {
         self.inner.board.book().note(|| {
-            let mut line = AuditLine::new("control").text("client", who).text("verb", verb);
+            let caller = Caller { number: 0, name: who.into(), front: "control" };
+            let mut line = AuditLine::new("control").client(Some(&caller)).text("verb", verb);
             if let Some(target) = target {
                 line = line.text("target", target);
             }

@@ -42,6 +42,8 @@ struct Queue {
     /// How many lines of each there was no room for since the last batch.
     crowded_out: HashMap<Paper, u64>,
     flushes: Vec<oneshot::Sender<()>>,
+    /// Somebody waits until a line is written.
+    is_urgent: bool,
     closed: bool,
     over: bool,
 }
@@ -71,6 +73,9 @@ pub(super) struct Batch {
 /// How much waits to be written, in bytes. Logs must not crowd out the audit log.
 const LOG_ROOM: usize = 2 << 20;
 const AUDIT_ROOM: usize = 4 << 20;
+
+/// How long lines are gathered before they are written, unless somebody waits for one.
+const TOGETHER: Duration = Duration::from_millis(5);
 
 /// How long is waited at the end for what was said last. A disk that hangs may take for ever.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -156,9 +161,14 @@ impl Shared {
         };
         if *bytes + order.line.len() <= room {
             *bytes += order.line.len();
+            // Waking a thread costs more than all the rest: once is enough for what is said together.
+            let wakes = queue.orders.is_empty() || order.written.is_some();
+            queue.is_urgent |= order.written.is_some();
             queue.orders.push_back(order);
             drop(queue);
-            self.changed.notify_all();
+            if wakes {
+                self.changed.notify_all();
+            }
             return;
         }
         *queue.crowded_out.entry(order.paper.clone()).or_default() += 1;
@@ -174,11 +184,14 @@ impl Shared {
     /// What is to be written next; waits until there is something. Nothing when it is over.
     fn next(&self) -> Option<Batch> {
         let nothing = |queue: &mut Queue| queue.orders.is_empty() && queue.flushes.is_empty() && !queue.closed;
-        let mut queue = self.changed.wait_while(self.queue(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let queue = self.changed.wait_while(self.queue(), nothing).unwrap_or_else(PoisonError::into_inner);
+        let patient = |queue: &mut Queue| !queue.is_urgent && queue.flushes.is_empty() && !queue.closed;
+        let together = self.changed.wait_timeout_while(queue, TOGETHER, patient);
+        let (mut queue, _) = together.unwrap_or_else(PoisonError::into_inner);
         if queue.orders.is_empty() && queue.flushes.is_empty() {
             return None;
         }
-        (queue.log_bytes, queue.audit_bytes) = (0, 0);
+        (queue.log_bytes, queue.audit_bytes, queue.is_urgent) = (0, 0, false);
         Some(Batch {
             orders: mem::take(&mut queue.orders),
             crowded_out: mem::take(&mut queue.crowded_out),
