@@ -96,7 +96,19 @@ impl Kind {
             Error::NotReading { .. } => Self::NotReading,
             Error::Cancelled => Self::Cancelled,
             Error::Unrecorded { .. } => Self::Unrecorded,
-            _ => Self::Other,
+            Error::InvalidNamespace { .. }
+            | Error::NamespaceTaken(_)
+            | Error::Config(_)
+            | Error::CommandNotFound { .. }
+            | Error::Spawn { .. }
+            | Error::Template { .. }
+            | Error::Protocol { .. }
+            | Error::NeedsInput { .. }
+            | Error::AllFailed(_)
+            | Error::Chrome(_)
+            | Error::ProgramEnded { .. }
+            | Error::ProgramName { .. }
+            | Error::Panicked(_) => Self::Other,
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use mcp_computer::{
@@ -20,7 +21,7 @@ use crate::support::{
     client::Client,
     fake::{fake, path},
     http_client::{Ask, Caller, Daemon},
-    library::{Fake, scripted, sent, server, until, up, within},
+    library::{Fake, made_of, scripted, sent, server, until, up, within},
     procs::{self, eventually},
     program::{Scratch, text},
     with,
@@ -478,4 +479,36 @@ async fn what_is_written_down_of_calls_follows_the_configuration() {
     let text = fs::read_to_string(dir.path().join("audit/audit.jsonl")).unwrap();
     let told = ["first", "second", "third"].map(|message| text.contains(message));
     assert_eq!(told, [true, false, true], "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("logs")).unwrap();
+    // Who opens it to write waits for somebody who reads, for ever.
+    nix::unistd::mkfifo(&dir.path().join("logs/a.log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let flood = || scripted("yes \"$(printf %0500d 7)\" | head -c 3000000 >&2");
+    let computer = made_of([("a", flood()), ("b", flood()), ("c", flood())]);
+    computer.keep_records(Records::new(dir.path())).unwrap();
+    within("the start", computer.start()).await.unwrap();
+    until("it is told", async || {
+        within("a call", computer.call("a__act", &json!({}))).await.unwrap();
+        computer.health().await.record_problems.join("\n").contains("the disk is too slow")
+    })
+    .await;
+    let begun = Instant::now();
+    within("the stop", computer.stop()).await;
+    drop(computer);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn calls_beyond_what_a_client_may_have_are_in_the_audit_log() {
+    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+    let mut client = Client::connect(&scratch);
+    let asked: Vec<Value> = (0..64 + 1024 + 1).map(|_| client.ask_tool("fake__hang", &json!({}))).collect();
+    let answer = client.answer(asked.last().unwrap()).json;
+    assert!(answer["error"]["message"].as_str().unwrap().contains("wait for their turn"), "{answer}");
+    let refused = noted(&scratch.home(), &json!({ "tool": "fake__hang", "verdict": "refused" }));
+    assert_eq!((&refused["rule"], &refused["client"]["name"]), (&json!("overLimit"), &json!("test/0")), "{refused}");
 }
