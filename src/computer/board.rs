@@ -24,7 +24,7 @@ use crate::{
     fill::{Programs, Surroundings, Withheld},
     name::Namespace,
     process::Keeper,
-    records::{Book, EntryLog},
+    records::Book,
     registry::{Listed, Member, Registry, Rules},
     source::{Face, Listener, Notices},
     supervisor::{Handle, Policy},
@@ -211,13 +211,6 @@ impl Board {
         let slot = slots.by_name.remove(namespace)?;
         self.book.forget(namespace);
         Some(slot)
-    }
-
-    /// Nothing more is noted in the log of an entry that has left, unless it is there still.
-    pub(super) fn end_log(&self, namespace: &Namespace, log: &EntryLog) {
-        if !self.recipe(namespace.as_str()).is_some_and(|recipe| recipe.log.is(log)) {
-            log.close();
-        }
     }
 
     /// What is written down.

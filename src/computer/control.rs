@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
     board::{Board, Owner, Slot, Supervised},
-    health, programs, words,
+    health, programs, records, words,
 };
 use crate::{
     config::EntryConfig,
@@ -364,7 +364,7 @@ async fn follow(board: Arc<Board>, (namespace, log): (Namespace, EntryLog), hand
         // One that is up may cease to give signs of life, and begin again.
         let differs = state != last.0 || (tools.is_some() && error != last.1);
         if differs {
-            note(&log, (state, restarts), (tools, error.as_deref()));
+            records::note(&log, (state, restarts), (tools, error.as_deref()));
         }
         if differs && (!is_over || board.is_at_rest(&namespace)) {
             say(state, error.as_deref());
@@ -373,24 +373,7 @@ async fn follow(board: Arc<Board>, (namespace, log): (Namespace, EntryLog), hand
         last = (state, error);
         board.mark_dirty();
     }
-    board.end_log(&namespace, &log);
-}
-
-/// A line in the log of the entry.
-fn note(log: &EntryLog, (state, restarts): (&str, u32), (tools, error): (Option<usize>, Option<&str>)) {
-    let error = error.map(|error| error.replace('\n', " | "));
-    let (level, text) = match (state, tools, error) {
-        (_, Some(tools), None) => ("info", format!("ready with {tools} tools")),
-        (_, Some(_), Some(error)) => ("warning", format!("gives no sign of life: {error}")),
-        ("starting", None, _) if restarts > 0 => ("info", format!("is being started again, restart {restarts}")),
-        ("starting", None, _) => ("info", "is being started".to_owned()),
-        ("waiting" | "failed" | "needsAuth" | "needsInput", None, Some(error)) => {
-            ("error", format!("{state}: {error}"))
-        }
-        ("idle", None, _) => ("info", "is over".to_owned()),
-        (state, None, _) => ("info", state.to_owned()),
-    };
-    log.event(level, &text);
+    records::end(&board, &namespace, &log);
 }
 
 /// A line in the log, in the words that health has.

@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Computer, EntryHealth, health};
+use super::{Board, Computer, EntryHealth, health};
 use crate::{
     error::{Error, Result},
+    name::Namespace,
     process::{self, Usage, UsageMeter},
-    records::{AuditLine, BUCKETS, Exposition, Kind, Logs, Meter, Records},
+    records::{AuditLine, BUCKETS, EntryLog, Exposition, Kind, Logs, Meter, Records},
     source::Caller,
 };
 
@@ -127,6 +128,30 @@ impl Computer {
         for (name, meter) in known {
             histogram(text, name, &meter);
         }
+    }
+}
+
+/// Notes in the log of an entry in which state it is, and with how many tools, or why not.
+pub(super) fn note(log: &EntryLog, (state, restarts): (&str, u32), (tools, error): (Option<usize>, Option<&str>)) {
+    let error = error.map(|error| error.replace('\n', " | "));
+    let (level, text) = match (state, tools, error) {
+        (_, Some(tools), None) => ("info", format!("ready with {tools} tools")),
+        (_, Some(_), Some(error)) => ("warning", format!("gives no sign of life: {error}")),
+        ("starting", None, _) if restarts > 0 => ("info", format!("is being started again, restart {restarts}")),
+        ("starting", None, _) => ("info", "is being started".to_owned()),
+        ("waiting" | "failed" | "needsAuth" | "needsInput", None, Some(error)) => {
+            ("error", format!("{state}: {error}"))
+        }
+        ("idle", None, _) => ("info", "is over".to_owned()),
+        (state, None, _) => ("info", state.to_owned()),
+    };
+    log.event(level, &text);
+}
+
+/// Nothing more is noted in the log of an entry that has left, unless it is there still.
+pub(super) fn end(board: &Board, namespace: &Namespace, log: &EntryLog) {
+    if !board.recipe(namespace.as_str()).is_some_and(|recipe| recipe.log.is(log)) {
+        log.close();
     }
 }
 

@@ -122,3 +122,27 @@ pub(super) fn settings(fields: &mut Fields<'_>) -> AuditConfig {
     }
     audit
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::parse;
+
+    #[test]
+    fn whether_calls_are_written_down_is_said_in_a_word_or_in_detail() {
+        let audit = |text: &str| parse(&format!(r#"{{ "serve": {{ "audit": {text} }} }}"#), "t").unwrap().0.serve.audit;
+        let default = AuditConfig::default();
+        assert_eq!((audit("true"), audit("{}")), (default, default));
+        assert_eq!(audit("false"), AuditConfig { on: false, ..default });
+        assert_eq!(audit("\"require\""), AuditConfig { require: true, ..default });
+        assert_eq!(audit(r#"{ "arguments": "whole" }"#), AuditConfig { arguments: AuditArguments::Whole, ..default });
+        let wrong = |text: &str| {
+            let problems = parse(&format!(r#"{{ "serve": {{ "audit": {text} }} }}"#), "t").unwrap_err();
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let expected = r#"t:1:23: `serve.audit`: expected true, false, "require" or an object"#;
+        assert_eq!((wrong("1").as_str(), wrong("\"maybe\"").as_str()), (expected, expected));
+        assert!(wrong(r#"{ "maxBytes": 1 }"#).contains("expected a whole number from 65536 to"));
+        assert!(wrong(r#"{ "argument": "hash" }"#).contains("`arguments`"));
+    }
+}

@@ -292,21 +292,6 @@ mod tests {
     }
 
     #[test]
-    fn whether_calls_are_written_down_is_said_in_a_word_or_in_detail() {
-        let audit = |text: &str| config(&format!(r#"{{ "serve": {{ "audit": {text} }} }}"#)).serve.audit;
-        let default = AuditConfig::default();
-        assert_eq!((audit("true"), audit("{}")), (default, default));
-        assert_eq!(audit("false"), AuditConfig { on: false, ..default });
-        assert_eq!(audit("\"require\""), AuditConfig { require: true, ..default });
-        assert_eq!(audit(r#"{ "arguments": "whole" }"#), AuditConfig { arguments: AuditArguments::Whole, ..default });
-        let wrong = |text: &str| mistakes(&format!(r#"{{ "serve": {{ "audit": {text} }} }}"#)).join("\n");
-        let expected = r#"1:23: `serve.audit`: expected true, false, "require" or an object"#;
-        assert_eq!((wrong("1").as_str(), wrong("\"maybe\"").as_str()), (expected, expected));
-        assert!(wrong(r#"{ "maxBytes": 1 }"#).contains("expected a whole number from 65536 to"));
-        assert!(wrong(r#"{ "argument": "hash" }"#).contains("`arguments`"));
-    }
-
-    #[test]
     fn an_empty_object_is_a_configuration_and_a_mark_at_the_front_does_no_harm() {
         assert_eq!(config("\u{feff}{}"), ComputerConfig::default());
         assert!(mistakes("\u{feff}{ \"x\": 1 }")[0].starts_with("1:3: "));
