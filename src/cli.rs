@@ -58,6 +58,8 @@ enum Verb {
     Ready(control::Which),
     /// Follow what happens in the daemon
     Events(control::Events),
+    /// Show the log of an entry of the daemon
+    Logs(control::Logs),
     /// Let the daemon read its config again
     Reload(control::Asking),
     /// End the daemon, and all that it has started
@@ -169,6 +171,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Retry(args) => control::retry(args).await,
         Verb::Ready(args) => control::ready(args).await,
         Verb::Events(args) => control::events(args).await,
+        Verb::Logs(args) => control::logs(args).await,
         Verb::Reload(args) => control::reload(args).await,
         Verb::Shutdown(args) => control::shutdown(args).await,
         Verb::Check(args) => check::run(args).await,

@@ -12,6 +12,7 @@ mod plan;
 mod problems;
 mod programs;
 mod provide;
+mod records;
 pub(crate) mod relay;
 mod reload;
 mod status_tool;
@@ -48,6 +49,7 @@ use crate::{
     error::Result,
     process::{self, runs::Hold},
     provider::Changes,
+    records::EntryLog,
     secret::Secrets,
     source::{Answer, CallContext, Waiting},
 };
@@ -95,6 +97,8 @@ struct Inner {
     /// Entries that were removed and may not be gone yet: whoever stops is in a hurry for them too.
     leaving: Mutex<Vec<crate::supervisor::Handle<crate::source::Face>>>,
     meter: health::Meter,
+    /// What processes use, as it was measured last.
+    used: records::Used,
     /// What several callers want at the same time is done once.
     ready: health::Once<EnsureReady>,
     retry: health::Once<RetryDegraded>,
@@ -133,6 +137,7 @@ impl Computer {
     /// A Computer that is made of `config`. Does no I/O.
     pub fn new(config: ComputerConfig) -> Self {
         let board = Arc::new(Board::new(&config));
+        board.book().set_audit(config.serve.audit);
         for (namespace, entry) in &config.entries {
             board.register(namespace, entry.clone(), Owner::Config);
         }
@@ -146,6 +151,7 @@ impl Computer {
             ending: Mutex::default(),
             leaving: Mutex::default(),
             meter: Arc::default(),
+            used: records::Used::default(),
             ready: health::Once::default(),
             retry: health::Once::default(),
         };
@@ -176,7 +182,7 @@ impl Computer {
     /// [`Error::Chrome`](crate::Error::Chrome) for each of the things that can be wrong, with its cure.
     pub async fn launch_chrome(options: ChromeLaunchOptions) -> Result<ChromeInstance> {
         process::runs::keep_in(environment::state_home());
-        chrome::launch(&options, "launched", &Secrets::default()).await
+        chrome::launch(&options, "launched", (&Secrets::default(), &EntryLog::default())).await
     }
 
     /// Calls a tool by its whole name, and returns what an agent gets.

@@ -1,6 +1,7 @@
 //! What a Computer is made of, as plain comparable data, and the file it is written in.
 
 mod address;
+mod audit;
 mod chrome;
 mod derive;
 pub mod dialect;
@@ -34,6 +35,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 pub(crate) use self::pattern::Pattern;
 pub use self::{
     address::host_and_port,
+    audit::{AuditArguments, AuditConfig},
     chrome::ChromeLaunchOptions,
     dialect::Dialect,
     file::{LoadError, Loaded, Problem},
@@ -456,6 +458,8 @@ pub struct ServeConfig {
     pub allowed_origins: Vec<String>,
     /// What happens to a server's question when no client is there to be asked.
     pub unattended: Unattended,
+    /// What is written down of calls, where records are kept.
+    pub audit: AuditConfig,
 }
 
 /// What happens to a server's question when no client is there to be asked.
@@ -478,6 +482,7 @@ impl Default for ServeConfig {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             unattended: Unattended::default(),
+            audit: AuditConfig::default(),
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     error::{Error, Result},
     name::Namespace,
     process::{Pipes, Tail},
+    records::EntryLog,
     secret::Secrets,
     source::{Listings, Notices, ToolList, Waiting},
     wire::Outbox,
@@ -60,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) tail: Tail,
     /// What errors must not show.
     pub(crate) secrets: Secrets,
+    /// What is noted of the entry.
+    pub(crate) log: EntryLog,
 }
 
 /// A session with a server: the owner of all that belongs to it but the process.

@@ -23,6 +23,6 @@ pub use self::{
     protocol::{Code, Refusal},
 };
 pub(crate) use self::{
-    desk::Follow,
+    desk::{Follow, Who},
     protocol::{ATTACH, Asked, is_compatible, line},
 };

@@ -20,6 +20,7 @@ use crate::{
     fill::Surroundings,
     name::Namespace,
     process::{Keeper, Tail},
+    records::EntryLog,
     shell::Shell,
     shutdown::Grace,
     source::{Face, Notices, Turns},
@@ -55,6 +56,8 @@ pub(crate) struct Recipe {
     pub(crate) unattended: Unattended,
     /// What its server says on stderr.
     pub(crate) said: Said,
+    /// What is noted of it, whatever it is started from.
+    pub(crate) log: EntryLog,
 }
 
 /// What the server of an entry that was started last said on stderr, while it runs and afterwards. Cheap to clone: all

@@ -201,6 +201,15 @@ pub enum Error {
         /// What waits.
         queued: usize,
     },
+    /// It could not be written down that the call begins, and calls that are not written down are not to be made.
+    #[error(
+        "the call was not made: the audit log cannot be written ({reason}), and the configuration requires it \
+         (`serve.audit`)"
+    )]
+    Unrecorded {
+        /// What keeps it from being written.
+        reason: String,
+    },
     /// The caller took the call back.
     #[error("the call was cancelled")]
     Cancelled,

@@ -27,6 +27,7 @@
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
 //! | `source` | the one face of whatever stands behind a namespace |
 //! | `state` | what the daemon keeps on disk for itself |
+//! | `records` | what is written down: logs of entries, who called what, and how often |
 //! | `name`, `error`, `glob`, `raw`, `secret`, `shutdown` | leaves |
 //!
 //! The program's verbs are in `cli`, beside `main`, and use nothing but what is public here.
@@ -48,6 +49,7 @@ mod name;
 mod process;
 mod provider;
 mod raw;
+mod records;
 mod registry;
 mod secret;
 mod shell;
@@ -74,5 +76,6 @@ pub use process::{Stray, guard, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };
+pub use records::{LogLine, Logs, Origin, Records};
 pub use shell::policy;
-pub use source::{Answer, Ask, CallContext, Question, Respond, Sink, Waiting};
+pub use source::{Answer, Ask, CallContext, Caller, Question, Respond, Sink, Waiting};

@@ -19,6 +19,7 @@ use crate::{
     error::{ChromeError, Error, Result},
     fill::{Filler, Surroundings},
     process::{self, Running, Tail},
+    records::EntryLog,
     secret::Secrets,
     shutdown::Grace,
     supervisor::{Event, Live, Policy, Unit},
@@ -31,6 +32,8 @@ pub(crate) struct Recipe {
     pub(crate) kind: Kind,
     /// What its references are looked up in.
     pub(crate) around: Surroundings,
+    /// What is noted of it.
+    pub(crate) log: EntryLog,
 }
 
 /// The kinds of programs.
@@ -179,25 +182,26 @@ impl Program {
         Self { basis, given, last_port }
     }
 
-    async fn launch(&mut self, filled: &Filled, name: &str) -> Result<Up> {
-        let chrome = self.launch_again(filled, name).await?;
+    async fn launch(&mut self, filled: &Filled, recipe: &Recipe) -> Result<Up> {
+        let chrome = self.launch_again(filled, recipe).await?;
         self.last_port = Some(chrome.port());
         Ok(Up::chrome(chrome))
     }
 
     /// On its old port if that can be had, so that nobody who knows it has to be told of another.
-    async fn launch_again(&self, (options, secrets): &Filled, name: &str) -> Result<ChromeInstance> {
+    async fn launch_again(&self, (options, secrets): &Filled, recipe: &Recipe) -> Result<ChromeInstance> {
+        let Recipe { name, log, .. } = recipe;
         let old = self.last_port.filter(|_| options.debugging_port.is_none());
         if let Some(port) = old {
             let same = ChromeLaunchOptions { debugging_port: Some(port), ..options.clone() };
-            match chrome::launch(&same, name, secrets).await {
+            match chrome::launch(&same, name, (secrets, log)).await {
                 Err(Error::Chrome(ChromeError::PortTaken { port, by })) => {
                     tracing::info!(name, port, by, "a Chrome cannot have its old port, and gets another");
                 }
                 outcome => return outcome,
             }
         }
-        chrome::launch(options, name, secrets).await
+        chrome::launch(options, name, (secrets, log)).await
     }
 }
 
@@ -213,10 +217,10 @@ impl Unit for Program {
             match &recipe.kind {
                 Kind::Written(ProgramConfig::Chrome(options)) => {
                     let filled = fill(options, &recipe.around).await?;
-                    self.launch(&filled, &recipe.name).await
+                    self.launch(&filled, &recipe).await
                 }
                 Kind::Written(ProgramConfig::Command(config)) => command::start(&recipe, config).await,
-                Kind::Chrome(options) => self.launch(&(options.clone(), Secrets::default()), &recipe.name).await,
+                Kind::Chrome(options) => self.launch(&(options.clone(), Secrets::default()), &recipe).await,
                 Kind::Child => {
                     let reason = "whoever gave it to the Computer has started it; give it a new one".to_owned();
                     Err(Error::Spawn { command: recipe.name.clone(), reason })

@@ -25,7 +25,12 @@ impl Secrets {
         // Each line of a value too: what is shown of it may be cut at line ends.
         let lines =
             |value: String| value.lines().map(|line| line.trim().to_owned()).chain([value.clone()]).collect::<Vec<_>>();
-        let values = values.into_iter().flat_map(lines);
+        // And as JSON has it: servers log what they were given that way, too.
+        let written = |value: String| {
+            let json = serde_json::to_string(&value).map(|json| json[1..json.len() - 1].to_owned());
+            [Some(value), json.ok()].into_iter().flatten()
+        };
+        let values = values.into_iter().flat_map(lines).flat_map(written);
         let mut values: Vec<String> = values.filter(|value| value.chars().count() >= SHORTEST).collect();
         // The longest first: one may hold another.
         values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -38,6 +43,20 @@ impl Secrets {
         let mut masked = Cow::Borrowed(text);
         for secret in self.0.iter().filter(|secret| text.contains(secret.as_str())) {
             masked = Cow::Owned(masked.replace(secret.as_str(), MASK));
+        }
+        masked
+    }
+
+    /// The text without them, of which the end was cut off: neither does it end with the beginning of one.
+    pub(crate) fn mask_cut(&self, text: &str) -> String {
+        let mut masked = self.mask(text).into_owned();
+        let begun = self.0.iter().filter_map(|secret| {
+            let beginnings = secret.char_indices().skip(1).map(|(at, _)| &secret[..at]);
+            beginnings.filter(|beginning| masked.ends_with(beginning)).map(str::len).max()
+        });
+        if let Some(most) = begun.max() {
+            masked.truncate(masked.len() - most);
+            masked.push_str(MASK);
         }
         masked
     }
@@ -93,6 +112,19 @@ pub(crate) fn looks_secret(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_is_cut_in_two_is_masked_too() {
+        let secrets = Secrets::new(["hunter2-hunter2".into()]);
+        assert_eq!(secrets.mask_cut("hunter2-hunter2 and hunter2-hu"), "*** and ***");
+        assert_eq!(secrets.mask_cut("something else"), "something else");
+    }
+
+    #[test]
+    fn a_secret_is_masked_as_json_has_it_too() {
+        let secrets = Secrets::new(["hunter\"2\\hunter".into()]);
+        assert_eq!(secrets.mask(r#"{"a":"hunter\"2\\hunter"} hunter"2\hunter"#), r#"{"a":"***"} ***"#);
+    }
 
     #[test]
     fn secrets_are_masked_wherever_they_stand_and_short_values_are_none() {

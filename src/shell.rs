@@ -236,13 +236,13 @@ impl Source for Commands {
                 answer.ok_or(Error::UnknownTool { name: tool, nearest: Vec::new() })
             }));
         }
-        let judge = |mut order| match &self.guarded {
-            Some(guarded) => guarded.judge(&mut order).map(|()| order),
-            None => Ok(order),
+        let mut order = match arguments.order(&self.directory, &self.config) {
+            Ok(order) => order,
+            Err(refusal) => return Some(Box::pin(async move { Ok(refused(&refusal)) })),
         };
-        Some(match arguments.order(&self.directory, &self.config).and_then(judge) {
-            Ok(order) => run::run(self, order, context),
-            Err(refusal) => Box::pin(async move { Ok(refused(&refusal)) }),
+        Some(match self.guarded.as_ref().map_or(Ok(()), |guarded| guarded.judge(&mut order)) {
+            Ok(()) => run::run(self, order, context),
+            Err(denied) => Box::pin(async move { Ok(refused(&denied.words).denied_by(&denied.rule)) }),
         })
     }
 

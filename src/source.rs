@@ -254,6 +254,19 @@ pub struct CallContext {
     /// Tells the client apart for which the call is made: clients have their turns one after the other where an entry
     /// takes only so many calls at a time. Calls without it are those of one client.
     pub client: Option<u64>,
+    /// Who calls, for the audit log.
+    pub caller: Option<Caller>,
+}
+
+/// Who makes a call, as the audit log tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Tells clients apart, within this run of the program.
+    pub number: u64,
+    /// What it calls itself. Anybody can call himself anything.
+    pub name: Arc<str>,
+    /// By which way it came, such as `stdio` or `http`.
+    pub front: &'static str,
 }
 
 impl fmt::Debug for CallContext {
@@ -272,6 +285,8 @@ pub struct Answer {
     line: Arc<str>,
     result: Range<usize>,
     typed: bool,
+    /// The rule that does not allow it, where it says that.
+    denied: Option<Arc<str>>,
 }
 
 impl Answer {
@@ -279,19 +294,29 @@ impl Answer {
     ///
     /// `typed` says whether the server speaks a generation in which a result says its own `resultType`.
     pub(crate) fn within(line: Arc<str>, result: Range<usize>, typed: bool) -> Self {
-        Self { line, result, typed }
+        Self { line, result, typed, denied: None }
     }
 
     /// An answer that is this JSON.
     pub fn raw(result: &RawValue) -> Self {
         let line: Arc<str> = result.get().into();
-        Self { result: 0..line.len(), line, typed: false }
+        Self { result: 0..line.len(), line, typed: false, denied: None }
     }
 
     /// An answer that we made.
     pub(crate) fn made(result: &impl Serialize) -> Self {
         let line: Arc<str> = serde_json::to_string(result).expect("our own results are plain JSON").into();
-        Self { result: 0..line.len(), line, typed: false }
+        Self { result: 0..line.len(), line, typed: false, denied: None }
+    }
+
+    /// The same answer, which says that a rule does not allow it.
+    pub(crate) fn denied_by(self, rule: &str) -> Self {
+        Self { denied: Some(rule.into()), ..self }
+    }
+
+    /// The rule that does not allow it.
+    pub(crate) fn denied(&self) -> Option<&str> {
+        self.denied.as_deref()
     }
 
     /// The JSON text of the result.

@@ -19,6 +19,7 @@ use crate::{
     environment::{self, InheritEnv, LoginEnvironment},
     error::{ChromeError, Error, Result},
     process::{self, Process, Running, Spawn, Stdin, Tail},
+    records::EntryLog,
     secret::Secrets,
     shutdown::Grace,
 };
@@ -58,11 +59,17 @@ const CANNOT_LISTEN: &str = "Cannot start http server for devtools";
 ///
 /// # Errors
 /// [`ChromeError`], and what keeps a program from being started at all.
-pub(crate) async fn launch(options: &Options, default_profile: &str, secrets: &Secrets) -> Result<ChromeInstance> {
-    launch_one(options, default_profile, secrets).await.map_err(|error| secrets.mask_error(error))
+pub(crate) async fn launch(
+    options: &Options,
+    default_profile: &str,
+    (secrets, log): (&Secrets, &EntryLog),
+) -> Result<ChromeInstance> {
+    let tail = Tail::logged(secrets.clone(), log.clone());
+    // Boxed because it is large, and whoever launches one may launch several at a time.
+    Box::pin(launch_one(options, default_profile, tail)).await.map_err(|error| secrets.mask_error(error))
 }
 
-async fn launch_one(options: &Options, default_profile: &str, secrets: &Secrets) -> Result<ChromeInstance> {
+async fn launch_one(options: &Options, default_profile: &str, tail: Tail) -> Result<ChromeInstance> {
     let (login, profile) = wanted(options, default_profile).await?;
     let (path, known) = (options.chrome_path.clone(), login.clone());
     let looked = process::blocking(move || {
@@ -74,7 +81,7 @@ async fn launch_one(options: &Options, default_profile: &str, secrets: &Secrets)
     let command = spawn.program.display().to_string();
     let (process, pipes) =
         Process::spawn(spawn).await.map_err(|error| Error::Spawn { command, reason: error.to_string() })?;
-    let running = Running::new(process, pipes, Tail::new(secrets.clone()));
+    let running = Running::new(process, pipes, tail);
     Launching { options, profile, running, display: display(&login, options) }.finish().await
 }
 

@@ -279,6 +279,49 @@ pub(super) async fn events(args: Events) -> anyhow::Result<u8> {
     .await
 }
 
+/// Show the log of an entry of the daemon that runs.
+#[derive(Debug, clap::Args)]
+pub(super) struct Logs {
+    /// The entry, or a managed program
+    namespace: String,
+    /// Go on with what is said from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Only so many of the last lines
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    lines: Option<usize>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(super) async fn logs(args: Logs) -> anyhow::Result<u8> {
+    let daemon = daemon::needed(&args.asking.config).await?;
+    let asked = json!({ "namespace": args.namespace, "lines": args.lines, "follow": args.follow });
+    let mut following = daemon.follow("logs", &asked).await.map_err(daemon::as_said)?;
+    while let Some(line) = following.next().await.map_err(daemon::as_said)? {
+        answer(&if args.asking.json { line.get().to_owned() } else { paint::plain(&as_written(&line)) })?;
+    }
+    if args.follow {
+        say("the daemon leaves");
+    }
+    Ok(0)
+}
+
+/// A line of a log as the file has it.
+fn as_written(line: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Line {
+        time: String,
+        source: String,
+        #[serde(default)]
+        level: Option<String>,
+        text: String,
+    }
+    let Ok(Line { time, source, level, text }) = serde_json::from_str(line.get()) else { return line.get().to_owned() };
+    let level = level.map(|level| format!("[{level}]")).unwrap_or_default();
+    format!("{time} {source}{level}: {text}")
+}
+
 /// Prints what is followed until its end.
 async fn follow(daemon: Daemon, verb: &str, args: &Value, shown: impl Fn(&RawValue) -> String) -> anyhow::Result<u8> {
     let mut following = daemon.follow(verb, args).await?;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod fronts;
+mod records;
 
 use std::time::Duration;
 
@@ -67,11 +68,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     };
     let (mut shutdown, reload) = signals(&args)?;
     let catalogs = fronts::catalogs(&loaded);
+    let records = records::wanted(&loaded)?;
     let computer = Computer::new(loaded.config);
     let control = Control::of_file(&computer, origin.clone(), loaded.dialect, &fronts.identity());
     if let Some(catalogs) = catalogs {
         computer.remember_in(catalogs);
     }
+    records::keep(&computer, records)?;
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));

@@ -112,6 +112,7 @@ impl Computer {
             mem::replace(&mut *settings, config.clone())
         };
         let board = &self.inner.board;
+        board.book().set_audit(config.serve.audit);
         // First, so that entries that refer to a new one wait for it.
         let programs = self.change_programs(&config, &before);
         let mut switch = board.change(|slots| {
@@ -142,6 +143,9 @@ impl Computer {
             put_in_order(slots, &config);
             switch
         });
+        for removed in &switch.applied.removed {
+            board.book().forget(removed);
+        }
         for removed in &switch.removed {
             self.let_leave(&removed.handle);
         }

@@ -25,7 +25,8 @@ use crate::{
     fill::{Programs, Surroundings, Withheld},
     name::Namespace,
     process::Keeper,
-    registry::{Member, Registry, Rules},
+    records::Book,
+    registry::{Listed, Member, Registry, Rules},
     source::{Face, Listener, Notices},
     supervisor::{Handle, Policy},
 };
@@ -47,6 +48,7 @@ pub(crate) struct Board {
     /// Counts the registries that differed from the one before.
     generation: watch::Sender<u64>,
     events: broadcast::Sender<Event>,
+    book: Book,
     dirty: Notify,
     /// Held while a registry is built and published: an older one must not come last.
     publishing: Mutex<Told>,
@@ -124,6 +126,7 @@ impl Board {
             registry: watch::Sender::new(nothing.clone()),
             generation: watch::Sender::new(0),
             events: event_channel(),
+            book: Book::default(),
             dirty: Notify::new(),
             publishing: Mutex::new(Told { registry: nothing, quiet: 0 }),
         }
@@ -154,6 +157,7 @@ impl Board {
             subscribed,
             unattended: ground.unattended,
             said: Said::default(),
+            log: self.book.entry(namespace),
             namespace: namespace.clone(),
             config,
         }
@@ -210,7 +214,14 @@ impl Board {
     pub(super) fn unregister(&self, namespace: &str) -> Option<Slot> {
         let mut slots = self.slots();
         slots.order.retain(|known| known.as_str() != namespace);
-        slots.by_name.remove(namespace)
+        let slot = slots.by_name.remove(namespace)?;
+        self.book.forget(namespace);
+        Some(slot)
+    }
+
+    /// What is written down.
+    pub(crate) fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Takes every running supervisor off the board.
@@ -316,6 +327,8 @@ impl Board {
         let before = std::mem::replace(&mut told.registry, registry.clone());
         if !before.shows_the_same_as(&registry) {
             self.generation.send_modify(|generation| *generation += 1);
+            let listed = registry.own().listed().iter().filter(|listed| listed.is_of_server());
+            self.book.definitions(listed.map(Listed::seen));
             self.tell(Event::ToolsChanged { tools: registry.own().tools() });
         }
     }

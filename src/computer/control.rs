@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::{
     AddOptions, Computer, EntryHealth, Event, Run, Started,
     board::{Board, Owner, Slot, Supervised},
-    health, programs, words,
+    health, programs, records, words,
 };
 use crate::{
     config::EntryConfig,
@@ -23,12 +23,16 @@ use crate::{
     error::{Error, Result},
     name::Namespace,
     process,
+    records::EntryLog,
     source::Face,
     supervisor::{self, GRACE, Handle, State, Status},
 };
 
 /// How long programs that outlive their entry may take to leave when they are asked to.
 const KEPT: Duration = Duration::from_secs(2);
+
+/// How long is waited at the end until what was said last is written down.
+const WRITTEN: Duration = Duration::from_millis(500);
 
 impl Computer {
     /// Connects every entry that is not deferred, all at once, and returns when each has connected or failed.
@@ -163,6 +167,7 @@ impl Computer {
         self.end_programs(programs::grace_after(grace));
         run.programs.wait().await;
         self.inner.board.keeper.end(grace.min(KEPT)).await;
+        self.inner.board.book().flush(WRITTEN).await;
         // A login shell that was being asked for its environment is on its way to its end.
         process::captures_ended().await;
         self.inner.board.publish();
@@ -216,13 +221,14 @@ impl Computer {
 
     /// Closes an entry and forgets it. Nothing happens when there is none of that name.
     pub async fn remove_entry(&self, namespace: &str) {
-        let Some(Slot { live, .. }) = self.inner.board.unregister(namespace) else { return };
+        let Some(Slot { live, recipe, .. }) = self.inner.board.unregister(namespace) else { return };
         self.inner.board.publish();
         if let Some(Supervised { handle, task }) = live {
             self.let_leave(&handle);
             // A supervisor that panicked has dropped its unit, which kills it.
             let _ = task.await;
         }
+        recipe.log.close();
         self.inner.board.tell(Event::EntryRemoved { namespace: namespace.to_owned() });
     }
 
@@ -316,7 +322,8 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
     let namespace = slot.recipe.namespace.clone();
     let unit = Entry::new(slot.basis.clone(), known.is_some());
     let (handle, supervised) = supervisor::supervise_known(unit, slot.recipe.policy(), begin, known);
-    let following = follow(board.clone(), namespace.clone(), handle.clone());
+    let log = slot.recipe.log.clone();
+    let following = follow(board.clone(), (namespace.clone(), log), handle.clone());
     let remembering: OptionFuture<_> =
         board.memory.get().map(|memory| memory.clone().follow(slot.basis.clone(), handle.clone())).into();
     let (stop, leaving) = (run.stop.clone(), handle.clone());
@@ -340,21 +347,24 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
 }
 
 /// Tells of each change of an entry's state, and says it in the log.
-async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
+async fn follow(board: Arc<Board>, (namespace, log): (Namespace, EntryLog), handle: Handle<Face>) {
     let mut watch = handle.watch();
     // Its own handle must not keep the supervisor's mailbox open.
     drop(handle);
     let mut last: (&str, Option<String>) = ("", None);
     while watch.changed().await.is_ok() {
-        let (state, tools, error, is_over) = {
+        let (state, tools, error, is_over, restarts) = {
             let status = watch.borrow_and_update();
             let tools = status.ready().map(|face| face.tools().tools.len());
             let is_over = matches!(status.state, State::Idle);
-            (words::state_name(&status.state), tools, words::reason(&status), is_over)
+            (words::state_name(&status.state), tools, words::reason(&status), is_over, status.restarts)
         };
         // What is off the board, or has a successor there, was removed: that is told by whoever removed it.
         // One that is up may cease to give signs of life, and begin again.
         let differs = state != last.0 || (tools.is_some() && error != last.1);
+        if differs {
+            records::note(&log, (state, restarts), (tools, error.as_deref()));
+        }
         if differs && (!is_over || board.is_at_rest(&namespace)) {
             say(state, error.as_deref());
             board.tell(Event::StateChanged { namespace: namespace.to_string(), state, tools, error: error.clone() });
@@ -362,6 +372,7 @@ async fn follow(board: Arc<Board>, namespace: Namespace, handle: Handle<Face>) {
         last = (state, error);
         board.mark_dirty();
     }
+    records::end(&board, &namespace, &log);
 }
 
 /// A line in the log, in the words that health has.

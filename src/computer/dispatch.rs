@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{board::Board, status_tool, words};
 use crate::{
     error::{Delivery, Error, Result},
-    name::namespace_of,
+    name::{Namespace, namespace_of},
+    records::{Note, Subject},
     registry::{self, Registry, Target},
     source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Place, TOO_MANY, Waiting},
     supervisor::{Handle, Reason, State, Status},
@@ -39,6 +40,10 @@ impl<'a> Params<'a> {
         Self { arguments, ..Self::default() }
     }
 
+    fn of(call: &Call<'a>) -> Self {
+        Self { arguments: call.arguments, meta: call.meta, rest: call.rest }
+    }
+
     fn call<'b>(self, tool: &'b str) -> Call<'b>
     where
         'a: 'b,
@@ -58,8 +63,43 @@ pub(super) fn checked(tool: &str, arguments: &Value) -> Result<Box<RawValue>> {
     raw.map_err(|error| Error::Arguments { tool: tool.to_owned(), reason: error.to_string() })
 }
 
-/// Sends a call to where its name leads. When this returns it is on its way, or waits for its entry.
+/// Sends a call to where its name leads, and notes it. When this returns it is on its way, or waits for its entry.
 pub(crate) fn call(
+    registry: &Registry,
+    board: &Arc<Board>,
+    name: &str,
+    (params, context): (Params<'_>, CallContext),
+) -> Waiting<Answer> {
+    let mut note = {
+        let listed = registry.route(name).map(|(_, listed)| listed.route.namespace.clone());
+        let entry = listed.or_else(|| namespace_of(name, &board.namespaces()));
+        let subject = Subject { entry: entry.as_ref().map(Namespace::as_str), tool: name };
+        board.book().begin(&subject, context.caller.as_ref())
+    };
+    if !note.must_be_written() {
+        let answer = routed(registry, board, name, (params, context));
+        // Only now: the server works already.
+        note.with(params.arguments);
+        return note.until_over(answer);
+    }
+    note.with(params.arguments);
+    let (board, name, kept) = (board.clone(), name.to_owned(), params.call("").keep());
+    written_first(note, move || {
+        kept.with(&[], |call| routed(&board.registry(), &board, &name, (Params::of(&call), context)))
+    })
+}
+
+/// Makes a call when it is written down that it begins, and not when that cannot be written.
+pub(crate) fn written_first(note: Note, send: impl FnOnce() -> Waiting<Answer> + Send + 'static) -> Waiting<Answer> {
+    Box::pin(async move {
+        let written = note.is_written().await;
+        let answer = written.map(|()| send());
+        note.until_over(async move { answer?.await }).await
+    })
+}
+
+/// Sends a call to where its name leads.
+fn routed(
     registry: &Registry,
     board: &Arc<Board>,
     name: &str,
@@ -139,10 +179,7 @@ fn unlisted(
             }
             return Err(Error::UnknownTool { nearest: registry.own().nearest(&name, NEAREST), name });
         }
-        let answer = kept.with(&[], |call| {
-            let params = Params { arguments: call.arguments, meta: call.meta, rest: call.rest };
-            self::call(&registry, &board, &name, (params, context))
-        });
+        let answer = kept.with(&[], |call| routed(&registry, &board, &name, (Params::of(&call), context)));
         answer.await
     })
 }

@@ -83,6 +83,9 @@ pub struct ComputerHealth {
     /// Why the configuration as it is written now does not hold; absent when it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_problems: Vec<String>,
+    /// What keeps logs and the audit log from being written; absent when nothing does and nothing was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub record_problems: Vec<String>,
 }
 
 /// How an entry is.
@@ -213,6 +216,7 @@ impl Computer {
             total_tools: board.registry().own().tools(),
             guard: if guard::pid().is_some() { "parent" } else { "none" },
             config_problems: self.config_problems(),
+            record_problems: board.book().problems(),
             entries,
         }
     }

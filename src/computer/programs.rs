@@ -13,7 +13,8 @@ use crate::{
     config::{ComputerConfig, check_program_name, program_name},
     error::Result,
     fill::{Standing, Teller},
-    managed::{Basis, Face, Given, Kind, ManagedProcess, Program, Recipe},
+    managed::{About, Basis, Face, Given, Kind, ManagedProcess, Program, Recipe},
+    records::EntryLog,
     supervisor::{self, Begin, Handle, Next, Reason, Renewal, State, Status},
 };
 
@@ -71,7 +72,7 @@ impl Computer {
         check_program_name(name, kind.is_browser())?;
         let current = self.inner.run.lock().unwrap_or_else(PoisonError::into_inner);
         let board = &self.inner.board;
-        let recipe = Recipe { name: name.to_owned(), kind, around: board.around() };
+        let recipe = Recipe { name: name.to_owned(), kind, around: board.around(), log: board.book().program(name) };
         let mut slots = self.inner.programs.slots();
         if slots.iter().any(|slot| slot.name == name) {
             return Err(program_name(name, "a program has that name already"));
@@ -156,7 +157,9 @@ impl Computer {
             change.leaving.extend(slot.live);
         }
         for (name, written) in &config.programs {
-            let recipe = Recipe { name: name.clone(), kind: Kind::Written(written.clone()), around: board.around() };
+            let kind = Kind::Written(written.clone());
+            let (around, log) = (board.around(), board.book().program(name));
+            let recipe = Recipe { name: name.clone(), kind, around, log };
             match slots.iter_mut().find(|slot| slot.name == *name) {
                 Some(slot) if slot.owner == Owner::Hand => {
                     tracing::warn!(
@@ -213,7 +216,9 @@ impl Change {
 impl Programs {
     pub(super) fn new(board: &Board, config: &ComputerConfig) -> Self {
         let slots = config.programs.iter().map(|(name, written)| {
-            let recipe = Recipe { name: name.clone(), kind: Kind::Written(written.clone()), around: board.around() };
+            let kind = Kind::Written(written.clone());
+            let (around, log) = (board.around(), board.book().program(name));
+            let recipe = Recipe { name: name.clone(), kind, around, log };
             Slot::new(recipe, Owner::Config)
         });
         Self(Mutex::new(slots.collect()))
@@ -259,7 +264,8 @@ impl Slot {
         let teller = board.programs().announce(&self.name, standing);
         let unit = Program::new(self.basis.clone(), self.given.take());
         let (handle, supervised) = supervisor::supervise(unit, self.recipe.policy(), begin);
-        let following = follow(board.clone(), self.name.clone(), (handle.clone(), teller));
+        let log = self.recipe.log.clone();
+        let following = follow(board.clone(), (self.name.clone(), log), (handle.clone(), teller));
         let (stop, entries, leaving) = (run.stop.clone(), run.tasks.clone(), handle.clone());
         let span = tracing::error_span!("program", name = self.name);
         let work = async move {
@@ -290,12 +296,13 @@ impl Slot {
 }
 
 /// Tells of each change of a program's state: those who use it, and whoever listens.
-async fn follow(board: Arc<Board>, name: String, (handle, teller): (Handle<Face>, Teller)) {
+async fn follow(board: Arc<Board>, (name, log): (String, EntryLog), (handle, teller): (Handle<Face>, Teller)) {
     let mut watch = handle.watch();
     let Teller { standing, needed } = teller;
     // Its own handle must not keep the supervisor's mailbox open, but by way of what it is needed for.
     let mut starter = Some(handle);
     let mut last: (&str, Option<String>) = ("", None);
+    let mut pid = None;
     loop {
         tokio::select! {
             changed = watch.changed() => if changed.is_err() { return },
@@ -311,6 +318,8 @@ async fn follow(board: Arc<Board>, name: String, (handle, teller): (Handle<Face>
             if !matches!(status.state, State::Held(_)) {
                 starter = None;
             }
+            let face = status.ready().cloned();
+            note(&log, (&mut pid, face.as_deref()), status.last_error.as_ref());
             (stands(&status), words::state_name(&status.state), words::reason_of_program(&status), port)
         };
         let differs = standing.send_if_modified(|before| {
@@ -320,12 +329,32 @@ async fn follow(board: Arc<Board>, name: String, (handle, teller): (Handle<Face>
         });
         if (state, &error) != (last.0, &last.1) {
             say(state, error.as_deref());
+            let why = error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+            log.event("info", &format!("{state}{}", why.replace('\n', " | ")));
             board.tell(Event::ProgramChanged { name: name.clone(), state, port, error: error.clone() });
         }
         last = (state, error);
         if differs && matches!(now, Standing::Up(_)) {
             restart_those_who_knew_another(&board, &name).await;
         }
+    }
+}
+
+/// Notes that the process of a program was started, and that it has ended.
+fn note(log: &EntryLog, (pid, face): (&mut Option<u32>, Option<&About>), error: Option<&crate::Error>) {
+    let now = face.map(|about| about.pid);
+    if *pid == now {
+        return;
+    }
+    if let Some(gone) = std::mem::replace(pid, now) {
+        let how = match error {
+            Some(crate::Error::ProgramEnded { how, .. }) if face.is_none() => how.clone(),
+            _ => "has ended".to_owned(),
+        };
+        log.exited(gone, &how);
+    }
+    if let Some(about) = face {
+        log.spawned(about.pid, about.command.as_deref().unwrap_or("a program"));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     ComputerConfig, EntryConfig, SchemaProfile, ServeConfig, StatusTools, Unattended,
     address::{host_and_port, host_mistake, origin_mistake},
-    entry,
+    audit, entry,
     fields::{Fields, Member, Node},
     keys::{self, Shape},
     problem::{Findings, Report},
@@ -99,6 +99,9 @@ pub(super) fn serve(fields: &mut Fields<'_>, serve: &mut ServeConfig) {
     serve.allowed_origins = names(fields, "allowedOrigins", origin_mistake);
     if let Some(policy) = fields.take("unattended").and_then(|node| node.one_of(UNATTENDED)) {
         serve.unattended = policy;
+    }
+    if let Some(audit) = fields.take("audit").and_then(|node| audit::audit(&node)) {
+        serve.audit = audit;
     }
 }
 
@@ -217,7 +220,10 @@ fn no_such_entry(name: &str, entries: &[Entry<'_>]) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{super::file::parse, *};
+    use super::{
+        super::{AuditArguments, AuditConfig, file::parse},
+        *,
+    };
 
     /// The mistakes of a text as `line:column: message`.
     fn mistakes(text: &str) -> Vec<String> {
@@ -264,7 +270,8 @@ mod tests {
                 "deferredEntries": ["a"],
                 "statusTools": "always", "schemaProfile": "openai", "nameLimit": 128,
                 "serve": { "nameLimit": 24, "listWait": 0, "http": "127.0.0.1:7331", "allowedHosts": ["box.local"],
-                           "allowedOrigins": ["https://a.example"], "unattended": "defaults" },
+                           "allowedOrigins": ["https://a.example"], "unattended": "defaults",
+                           "audit": { "arguments": "none", "require": true, "maxBytes": 65536 } },
             }"#,
         );
         let entries: Vec<_> = config.entries.iter().map(|(name, entry)| (name.as_str(), entry.deferred)).collect();
@@ -279,6 +286,7 @@ mod tests {
             allowed_hosts: vec!["box.local".into()],
             allowed_origins: vec!["https://a.example".into()],
             unattended: Unattended::Defaults,
+            audit: AuditConfig { on: true, arguments: AuditArguments::None, require: true, max_bytes: 65_536 },
         };
         assert_eq!(config.serve, expected);
     }
@@ -304,10 +312,13 @@ mod tests {
 
     #[test]
     fn keys_of_planned_abilities_and_of_other_programs_are_refused_by_name() {
-        let found = mistakes(r#"{ "servers": {}, "serve": { "pin": 1, "audit": 1 }, "mcp": {} }"#);
+        let found = mistakes(r#"{ "servers": {}, "serve": { "pin": 1, "toolMode": 1 }, "mcp": {} }"#);
         assert_eq!(found[0], "1:3: `servers` belongs to VS Code's files; `--dialect vscode` reads it so");
         assert_eq!(found[1], "1:29: `pin` is not there yet in this version: refusing tools whose definition changed");
-        assert_eq!(found[2], "1:39: `audit` is not there yet in this version: a record of the calls");
+        assert_eq!(
+            found[2],
+            "1:39: `toolMode` is not there yet in this version: offering three search tools instead of a large catalog"
+        );
         assert!(found[3].contains("OpenCode"), "{found:#?}");
     }
 

@@ -7,6 +7,7 @@ use super::dialect::{self, Dialect, Level};
 pub(super) enum Shape {
     Root,
     Serve,
+    Audit,
     Entry,
     Tools,
     Diagnostics,
@@ -27,6 +28,7 @@ pub(super) fn explain(shape: Shape, key: &str) -> Option<String> {
         Shape::Root => Level::Root,
         Shape::Entry => Level::Entry,
         Shape::Serve
+        | Shape::Audit
         | Shape::Tools
         | Shape::Diagnostics
         | Shape::Limits
@@ -62,10 +64,10 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
         Shape::Serve => &[
             ("toolMode", "offering three search tools instead of a large catalog"),
             ("pin", "refusing tools whose definition changed"),
-            ("audit", "a record of the calls"),
         ],
         Shape::Root
         | Shape::Entry
+        | Shape::Audit
         | Shape::Tools
         | Shape::Diagnostics
         | Shape::Limits

@@ -95,6 +95,9 @@ struct Serve {
     /// What happens to a server's question when no client is there to be asked.
     #[schemars(extend("default" = "decline"))]
     unattended: Option<Unattended>,
+    /// The log of who called what, and of what came of it.
+    #[schemars(extend("default" = true))]
+    audit: Option<super::audit::Written>,
 }
 
 /// A program that speaks MCP, a server that is reached over HTTP, or a shell.
@@ -322,7 +325,7 @@ mod tests {
     use super::*;
     use crate::{
         config::{
-            ComputerConfig, chrome, document, entry, fields::Fields, keys::Shape, limits, mode, problem::Report,
+            ComputerConfig, audit, chrome, document, entry, fields::Fields, keys::Shape, limits, mode, problem::Report,
             program,
         },
         environment,
@@ -360,6 +363,7 @@ mod tests {
         let config = ComputerConfig::default;
         assert_eq!(written(&schema), read(Shape::Root, |fields| document::root(fields, &mut config())));
         assert_eq!(definition("Serve"), read(Shape::Serve, |fields| document::serve(fields, &mut config().serve)));
+        assert_eq!(definition("AuditSettings"), read(Shape::Audit, |fields| _ = audit::settings(fields)));
         assert_eq!(definition("Tools"), read(Shape::Tools, |fields| drop(entry::tools(fields))));
         assert_eq!(definition("Diagnostics"), read(Shape::Diagnostics, |fields| drop(entry::diagnostics(fields))));
         assert_eq!(definition("Limits"), read(Shape::Limits, |fields| _ = limits::read(fields)));
@@ -383,6 +387,7 @@ mod tests {
         assert_eq!(definition("StatusTools"), serde_json::json!(words(document::STATUS_TOOLS)));
         assert_eq!(definition("SchemaProfile"), serde_json::json!(words(document::SCHEMA_PROFILES)));
         assert_eq!(definition("Unattended"), serde_json::json!(words(document::UNATTENDED)));
+        assert_eq!(definition("AuditArguments"), serde_json::json!(words(audit::ARGUMENTS)));
         assert_eq!(definition("Builtins"), serde_json::json!(words(mode::BUILTINS)));
         assert_eq!(definition("Restart"), serde_json::json!(words(entry::RESTARTS)));
     }

@@ -116,6 +116,7 @@ fn notified(
         }
         "notifications/message" => {
             let Some(params) = envelope.params else { return ControlFlow::Continue(()) };
+            link.log_message(params);
             let sinks = link.log_sinks(of);
             for log in &sinks {
                 log(params);

@@ -1,10 +1,11 @@
 //! The daemon's side: what each verb does.
 
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -24,7 +25,8 @@ use crate::{
     computer::{AddOptions, Computer, Event, Events},
     config::{Dialect, file, watch::Origin},
     process,
-    source::CallContext,
+    records::{LogLine, Logs},
+    source::{CallContext, Caller},
 };
 
 /// What can be asked of a daemon, and asking it. Cheap to clone: all clones are one.
@@ -46,6 +48,22 @@ struct Inner {
     begun: Instant,
     leave: CancellationToken,
     saving: AtomicBool,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Who {
+    /// Tells those who ask apart.
+    number: u64,
+    name: Arc<str>,
+}
+
+impl Who {
+    /// Somebody else than everybody before. No client of MCP has such a number.
+    pub(crate) fn new(name: &str) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1 << 48);
+        Self { number: NUMBERS.fetch_add(1, Ordering::Relaxed), name: name.into() }
+    }
 }
 
 /// The outcome of a verb: JSON.
@@ -71,6 +89,18 @@ enum Verb {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Nothing {}
+
+/// The log of an entry or of a managed program.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LogsOf {
+    namespace: String,
+    /// Only so many of the lines that were there before.
+    #[serde(default)]
+    lines: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
 
 /// One entry, or all.
 #[derive(Debug, Default, Deserialize)]
@@ -185,13 +215,24 @@ impl Control {
         &self.0.computer
     }
 
-    /// Does what is asked. Dropping the future takes a call back; what changes the Computer is done all the same.
-    pub(crate) async fn answer(&self, verb: &str, args: Option<&RawValue>) -> Outcome {
-        match Verb::read(verb, args)? {
+    /// Does what is asked by `who`. Dropping the future takes a call back; what changes the Computer is done all the same.
+    pub(crate) async fn answer(&self, who: &Who, verb: &str, args: Option<&RawValue>) -> Outcome {
+        let asked = Verb::read(verb, args)?;
+        let (changes, target) = (asked.changes(), asked.target());
+        let outcome = self.done(who, asked).await;
+        if changes {
+            let noted = outcome.as_ref().map(drop).map_err(|refusal| refusal.message.as_str());
+            self.computer().audit_control(&who.name, (verb, target.as_deref()), noted);
+        }
+        outcome
+    }
+
+    async fn done(&self, who: &Who, verb: Verb) -> Outcome {
+        match verb {
             Verb::Hello => made(&self.hello()),
             Verb::Status => made(&self.computer().health().await),
             Verb::Tools(tools) => self.tools(tools.namespace.as_deref()),
-            Verb::Call(call) => self.call(&call).await,
+            Verb::Call(call) => self.call(who, &call).await,
             Verb::Add(add) => self.add(add).await,
             Verb::Remove(remove) => self.remove(remove).await,
             Verb::Restart(one) => made(&self.computer().restart_entry(&one.namespace).await?),
@@ -214,11 +255,21 @@ impl Control {
 
     /// What a verb follows; nothing when it is one that follows nothing.
     pub(crate) fn follow(&self, verb: &str, args: Option<&RawValue>) -> Result<Option<Follow>, Refusal> {
-        if verb != "events" {
-            return Ok(None);
+        match verb {
+            "events" => {
+                let Nothing {} = read(verb, args)?;
+                Ok(Some(Follow::Events(self.computer().events())))
+            }
+            "logs" => {
+                let LogsOf { namespace, lines, follow } = read(verb, args)?;
+                let logs = self.computer().logs(&namespace)?;
+                let mut recent: VecDeque<LogLine> = logs.recent().into();
+                let most = lines.unwrap_or(usize::MAX);
+                recent.drain(..recent.len().saturating_sub(most));
+                Ok(Some(Follow::Logs { recent, logs: follow.then_some(logs) }))
+            }
+            _ => Ok(None),
         }
-        let Nothing {} = read(verb, args)?;
-        Ok(Some(Follow::Events(self.computer().events())))
     }
 
     fn hello(&self) -> Hello<'_> {
@@ -242,7 +293,7 @@ impl Control {
         made(&Tools { tools: &tools })
     }
 
-    async fn call(&self, call: &Call) -> Outcome {
+    async fn call(&self, who: &Who, call: &Call) -> Outcome {
         if call.start
             && let Some(namespace) = self.computer().entry_of(&call.name)
             && self.computer().entry_health(&namespace)?.state == "deferred"
@@ -251,7 +302,9 @@ impl Control {
             self.computer().restart_entry(&namespace).await?;
         }
         let arguments = call.arguments.as_deref().filter(|arguments| arguments.get() != "null");
-        let answer = self.computer().call_raw(&call.name, arguments, CallContext::default()).await?;
+        let caller = Caller { number: who.number, name: who.name.clone(), front: "control" };
+        let context = CallContext { caller: Some(caller), client: Some(who.number), ..CallContext::default() };
+        let answer = self.computer().call_raw(&call.name, arguments, context).await?;
         RawValue::from_string(answer.get().to_owned()).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
     }
 
@@ -345,6 +398,21 @@ impl Control {
 }
 
 impl Verb {
+    /// Whether it changes something, and is noted. Calls are noted where they are made.
+    fn changes(&self) -> bool {
+        !matches!(self, Self::Hello | Self::Status | Self::Tools(_) | Self::Call(_))
+    }
+
+    /// The entry that it is about, if it is about one.
+    fn target(&self) -> Option<String> {
+        match self {
+            Self::Add(Add { namespace, .. }) | Self::Remove(Remove { namespace, .. }) => Some(namespace.clone()),
+            Self::Restart(one) | Self::StopEntry(one) => Some(one.namespace.clone()),
+            Self::Retry(which) | Self::Ready(which) | Self::Tools(which) => which.namespace.clone(),
+            Self::Hello | Self::Status | Self::Call(_) | Self::Reload | Self::Shutdown => None,
+        }
+    }
+
     fn read(verb: &str, args: Option<&RawValue>) -> Result<Self, Refusal> {
         let plain = |verb_: Self| read(verb, args).map(|Nothing {}| verb_);
         match verb {
@@ -401,6 +469,12 @@ fn made(value: &impl Serialize) -> Outcome {
 /// Something that is followed.
 pub(crate) enum Follow {
     Events(Events),
+    Logs {
+        /// What was said before.
+        recent: VecDeque<LogLine>,
+        /// What is said from now on, if that is wanted.
+        logs: Option<Logs>,
+    },
 }
 
 impl Follow {
@@ -410,6 +484,13 @@ impl Follow {
             Self::Events(events) => {
                 let event: Event = events.next().await?;
                 to_raw_value(&event).ok()
+            }
+            Self::Logs { recent, logs } => {
+                let line = match recent.pop_front() {
+                    Some(line) => line,
+                    None => logs.as_mut()?.next().await?,
+                };
+                to_raw_value(&line).ok()
             }
         }
     }

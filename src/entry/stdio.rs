@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     fill::Surroundings,
     process::{self, Found, Process, Stdin, Tail, Watch},
+    records::EntryLog,
     shutdown::Grace,
     source::Face,
     supervisor::Event,
@@ -43,6 +44,7 @@ pub(crate) struct Server {
     process: Process,
     session: Session,
     watch: Watch,
+    log: EntryLog,
 }
 
 /// What a start would run.
@@ -82,8 +84,9 @@ fn options((recipe, config): (&Recipe, &StdioConfig), prepared: &Prepared) -> Op
         max_call_time: config.max_call_time,
         probe_interval: config.probe_interval,
         max_message: config.max_message,
-        tail: Tail::new(prepared.secrets.clone()),
+        tail: Tail::logged(prepared.secrets.clone(), recipe.log.clone()),
         secrets: prepared.secrets.clone(),
+        log: recipe.log.clone(),
         namespace: recipe.namespace.clone(),
         notices: recipe.notices.clone(),
         subscribed: recipe.subscribed.clone(),
@@ -132,6 +135,7 @@ async fn attempt(
 ) -> Result<Server> {
     let spawned = Process::spawn(prepared.spawn.clone()).await;
     let (process, pipes) = spawned.map_err(|error| prepared.refused(&error))?;
+    recipe.log.spawned(process.pid(), &prepared.line());
     let mut watch = process.watch();
     let mut session = Session::open(pipes, options((recipe, config), prepared));
     let link = session.link().clone();
@@ -148,12 +152,12 @@ async fn attempt(
         () = cancel.cancelled() => Err(Error::Cancelled),
     };
     match outcome {
-        Ok(()) => Ok(Server { process, session, watch }),
+        Ok(()) => Ok(Server { process, session, watch, log: recipe.log.clone() }),
         Err(error) => {
             let error = with_status(error, &process, &link).await;
             let error = prepared.secrets.mask_error(error);
             session.close(error.clone()).await;
-            process.end(Grace::of(Duration::ZERO)).await;
+            ended(process, Grace::of(Duration::ZERO), &recipe.log).await;
             Err(error)
         }
     }
@@ -223,8 +227,15 @@ impl Server {
 
     pub(super) async fn stop(self, grace: Grace) {
         let stopped = Error::ended_as_asked("was stopped");
-        tokio::join!(self.session.close(stopped), self.process.end(grace));
+        tokio::join!(self.session.close(stopped), ended(self.process, grace, &self.log));
     }
+}
+
+/// Ends a process, and notes how it did.
+async fn ended(process: Process, grace: Grace, log: &EntryLog) {
+    let pid = process.pid();
+    let status = process.end(grace).await;
+    log.exited(pid, &process::describe(status));
 }
 
 #[cfg(test)]
@@ -252,6 +263,7 @@ mod tests {
             subscribed: Subscribed::default(),
             unattended: Unattended::default(),
             said: Said::default(),
+            log: crate::records::EntryLog::default(),
         };
         (recipe, config)
     }

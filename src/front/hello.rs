@@ -6,7 +6,7 @@ use memchr::memmem;
 use serde_json::{Value, json, value::RawValue};
 
 use super::scope::Scope;
-use crate::{error::Error, raw::RawObject};
+use crate::{error::Error, raw::RawObject, records};
 
 /// The generations with a handshake, the newest last.
 pub(super) const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
@@ -19,6 +19,7 @@ pub(super) const MODERN: &str = "2026-07-28";
 
 pub(super) const VERSION_KEY: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_KEY: &str = "io.modelcontextprotocol/clientCapabilities";
+const CLIENT_INFO_KEY: &str = "io.modelcontextprotocol/clientInfo";
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
 pub(super) const HEADER_MISMATCH: i64 = -32020;
@@ -34,17 +35,26 @@ pub(super) struct Hello {
     pub(super) version: String,
     /// The JSON object of what it can be asked for.
     pub(super) capabilities: Arc<RawValue>,
+    /// What it calls itself.
+    pub(super) client: Arc<str>,
+}
+
+/// What a client calls itself, with its version, as somebody may read it.
+fn client(info: &RawObject<'_>) -> Arc<str> {
+    let name = records::shown(&info.text("name").unwrap_or_default(), 100);
+    let version = info.text("version").map(|version| format!("/{}", records::shown(&version, 40)));
+    format!("{name}{}", version.unwrap_or_default()).into()
 }
 
 /// Reads the parameters of `initialize`; nothing when they are none.
 pub(super) fn read(params: Option<&RawValue>) -> Option<Hello> {
     let params = RawObject::parse(params?)?;
     let asked = params.text("protocolVersion")?;
-    params.object("clientInfo")?;
+    let client = client(&params.object("clientInfo")?);
     let capabilities = params.get("capabilities").filter(|raw| raw.get().starts_with('{'))?;
     let newest = LEGACY[LEGACY.len() - 1];
     let version = LEGACY.into_iter().find(|known| *known == asked).unwrap_or(newest);
-    Some(Hello { version: version.to_owned(), capabilities: capabilities.to_owned().into() })
+    Some(Hello { version: version.to_owned(), capabilities: capabilities.to_owned().into(), client })
 }
 
 /// The result of `initialize`.
@@ -92,6 +102,8 @@ pub(super) struct Meta {
     pub(super) capabilities: Option<Arc<RawValue>>,
     /// From which level on it wants log messages of this request; none when it does not say.
     pub(super) level: Option<String>,
+    /// What the client calls itself.
+    pub(super) client: Option<Arc<str>>,
 }
 
 /// Whether a request called `initialize` is meant as a handshake: the new generation knows no such method.
@@ -145,5 +157,6 @@ pub(super) fn meta(params: Option<&RawValue>) -> Result<Meta, Refusal> {
     Ok(Meta {
         capabilities: Some(capabilities.to_owned().into()),
         level: meta.text("io.modelcontextprotocol/logLevel"),
+        client: meta.object(CLIENT_INFO_KEY).map(|info| client(&info)),
     })
 }

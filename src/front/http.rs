@@ -18,6 +18,7 @@ mod journal;
 mod limits;
 mod listener;
 mod listening;
+mod metrics;
 mod params;
 mod pipe;
 mod post;

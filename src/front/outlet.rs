@@ -40,6 +40,14 @@ impl Outlet {
         }
     }
 
+    /// By which way its client came.
+    pub(super) fn front(&self) -> &'static str {
+        match self {
+            Self::Line(_) => "stdio",
+            Self::Stream(_) => "http",
+        }
+    }
+
     /// Whether a question reaches the client.
     pub(super) fn can_ask(&self) -> bool {
         match self {

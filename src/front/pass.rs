@@ -21,6 +21,7 @@ use crate::{
     },
     error::{Error, Result},
     raw::RawObject,
+    records::Kind,
     source::{Answer, CALL_TOOL, Call, CallContext, Sink, Waiting},
 };
 
@@ -35,6 +36,10 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     let before = queued.fetch_add(1, Ordering::AcqRel);
     let place = Place(peer.clone());
     if before >= most {
+        if let Some(tool) = &tool {
+            let caller = peer.caller(outlet.front(), None);
+            peer.scope.computer().board().book().refused(tool, Some(&caller), Kind::OverLimit);
+        }
         let words = format!("{most} requests wait for their turn already; wait for answers before asking more");
         return now(&outlet, message::failure(request.id, TOO_MANY, &words));
     }
@@ -92,6 +97,7 @@ fn pass(
             context.progress = token.map(|token| progress(&outlet, token));
             context.capabilities = peer.hello().map(|hello| hello.capabilities.clone());
             context.log_level = peer.level();
+            context.caller = Some(peer.caller(outlet.front(), None));
             let heard = ask::heard(peer, &outlet);
             (context.log, context.ask) = (Some(heard.log), Some(heard.ask));
             let answer = sent(peer, request, (&members, tool.as_deref(), context));
@@ -106,6 +112,7 @@ fn pass(
         }
         Era::Modern => {
             let said = checked(request).unwrap_or_default();
+            context.caller = Some(peer.caller(outlet.front(), said.client.clone()));
             let slot = Slot::new(outlet.clone(), token);
             context.progress = slot.with(|to| to.token.is_some()).then(|| progress_by(&slot));
             let (ask, questions, waits) = ask::modern(said.capabilities.clone());

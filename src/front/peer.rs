@@ -23,7 +23,7 @@ use crate::{
     Namespace,
     computer::relay::{self, Way},
     error::{Error, Result},
-    source::Answer,
+    source::{Answer, Caller},
     wire::Envelope,
 };
 
@@ -130,6 +130,12 @@ impl Peer {
     /// Agrees on a generation; false when that has been done.
     pub(super) fn greet(&self, hello: Hello) -> bool {
         self.hello.set(hello).is_ok()
+    }
+
+    /// Who it is, for the audit log; `name` is what it calls itself in a request, where it has not shaken hands.
+    pub(super) fn caller(&self, front: &'static str, name: Option<Arc<str>>) -> Caller {
+        let name = name.or_else(|| self.hello().map(|hello| hello.client.clone()));
+        Caller { number: self.number, name: name.unwrap_or_else(|| "".into()), front }
     }
 
     pub(super) fn era(&self) -> Era {

@@ -13,6 +13,7 @@ use crate::{
     computer::{Params, dispatch, relay::Way},
     error::Error,
     raw::RawObject,
+    records::Subject,
     registry::{self, Listed, Registry, Shown, Target},
     source::{Answer, CALL_TOOL, Call, CallContext, Face, Listings, Waiting},
 };
@@ -257,7 +258,8 @@ impl Scope {
             let left_out = known.and_then(|list| registry::explain(name, (namespace, &list), &filter, board.rules()));
             let unknown = || Error::UnknownTool { name: name.to_owned(), nearest: Vec::new() };
             let error = left_out.unwrap_or_else(unknown);
-            return Box::pin(async { Err(error) });
+            let subject = Subject { entry: Some(namespace.as_str()), tool: name };
+            return board.book().begin(&subject, context.caller.as_ref()).until_over(async { Err(error) });
         }
         let own = face.as_ref().map(|face| face.tools());
         let own = own.iter().flat_map(|list| &list.tools).find(|tool| tool.name == name);
@@ -273,10 +275,19 @@ impl Scope {
             meta: params.meta,
             rest: params.rest,
         };
-        match board.way(namespace, name) {
-            Some(way) => way.send(call, (repeatable, context)),
-            None => Box::pin(async { Err(not_started()) }),
+        let subject = Subject { entry: Some(namespace.as_str()), tool: name };
+        let mut note = board.book().begin(&subject, context.caller.as_ref());
+        let Some(way) = board.way(namespace, name) else {
+            return note.until_over(async { Err(not_started()) });
+        };
+        if !note.must_be_written() {
+            let answer = way.send(call, (repeatable, context));
+            note.with(params.arguments);
+            return note.until_over(answer);
         }
+        note.with(params.arguments);
+        let kept = call.keep();
+        dispatch::written_first(note, move || kept.with(&[], |call| way.send(call, (repeatable, context))))
     }
 
     /// The definition of a tool as it is listed, by its name or whatever else leads there.

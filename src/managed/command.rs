@@ -31,7 +31,7 @@ pub(super) async fn start(recipe: &Recipe, config: &CommandConfig) -> Result<Up>
     if let Some(check) = &check {
         check.nobody_is_there().await.map_err(|reason| Error::Spawn { command: prepared.line(), reason })?;
     }
-    let tail = Tail::new(prepared.secrets.clone());
+    let tail = Tail::logged(prepared.secrets.clone(), recipe.log.clone());
     let line = check.as_ref().and_then(|check| check.listen(&tail));
     let spawned = Process::spawn(prepared.spawn.clone()).await;
     let (process, pipes) = spawned.map_err(|error| prepared.refused(&error))?;

@@ -1,5 +1,7 @@
 //! What a program writes on stderr: always read, the end of it kept.
 
+mod feed;
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -12,8 +14,14 @@ use regex::Regex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use feed::Feed;
+
 use super::Reader;
-use crate::{secret::Secrets, wire::Input};
+use crate::{
+    records::{EntryLog, Origin},
+    secret::Secrets,
+    wire::Input,
+};
 
 /// The last of what a server wrote on stderr. Cheap to clone: all clones are one.
 #[derive(Clone, Default)]
@@ -27,6 +35,8 @@ struct Inner {
     grown: Notify,
     awaited: Mutex<Option<Awaited>>,
     secrets: Secrets,
+    /// Where each line is noted.
+    log: Option<EntryLog>,
 }
 
 impl fmt::Debug for Tail {
@@ -56,6 +66,11 @@ impl Tail {
         Self(Arc::new(Inner { secrets, ..Inner::default() }))
     }
 
+    /// An empty one that shows none of the secrets, each line of which is noted in a log.
+    pub(crate) fn logged(secrets: Secrets, log: EntryLog) -> Self {
+        Self(Arc::new(Inner { secrets, log: Some(log), ..Inner::default() }))
+    }
+
     /// Returns when the server has closed its stderr. Cancel safe.
     pub(crate) async fn ended(&self) {
         self.0.ended.cancelled().await;
@@ -63,22 +78,33 @@ impl Tail {
 
     /// Reads until the end. A server whose stderr is not read stands still when the pipe is full.
     pub(crate) async fn follow(self, stderr: Reader) {
-        self.clone().follow_too(stderr).await;
+        self.read(stderr, Origin::Stderr).await;
         self.0.ended.cancel();
     }
 
     /// Reads something beside it until the end, such as stdout: the same tail, in the order in which it came.
-    pub(crate) async fn follow_too(self, mut other: Reader) {
+    pub(crate) async fn follow_too(self, other: Reader) {
+        self.read(other, Origin::Stdout).await;
+    }
+
+    async fn read(&self, mut other: Reader, origin: Origin) {
         let (mut buffer, mut line) = (Vec::new(), Vec::new());
+        let mut feed = self.0.log.clone().map(|log| Feed::new(log, origin, self.0.secrets.clone()));
         while let Ok(read) = other.read_into(&mut buffer).await {
             if read == 0 {
                 break;
             }
             self.keep(&buffer);
             self.compare(&mut line, &buffer);
+            if let Some(feed) = &mut feed {
+                feed.take(&buffer);
+            }
             buffer.clear();
         }
         self.compare(&mut line, b"\n");
+        if let Some(mut feed) = feed {
+            feed.end();
+        }
     }
 
     /// From now on it is noticed when a line is said that the expression matches; what is returned is cancelled then.

@@ -18,6 +18,8 @@ pub(crate) struct Usage {
     pub(crate) rss_bytes: u64,
     /// Per cent of one processor since the last look that is not too near, or since the start at the first.
     pub(crate) cpu_percent: f32,
+    /// How many processes there are.
+    pub(crate) processes: usize,
 }
 
 /// Looks at processes; it remembers its last looks.
@@ -80,7 +82,8 @@ impl UsageMeter {
             self.seen.insert(mark, History { earlier: start, last: now });
             percent
         };
-        Usage { rss_bytes: family.iter().map(|row| table::resident(row)).sum(), cpu_percent }
+        let rss_bytes = family.iter().map(|row| table::resident(row)).sum();
+        Usage { rss_bytes, cpu_percent, processes: family.len() }
     }
 }
 

@@ -85,6 +85,11 @@ pub(crate) enum Target {
 }
 
 impl Listed {
+    /// Its entry, its name and its definition.
+    pub(crate) fn seen(&self) -> (&Namespace, &str, &str) {
+        (&self.route.namespace, &self.name, self.definition.get())
+    }
+
     /// Whether it is a tool of the entry's server, and no status tool of ours.
     pub(crate) fn is_of_server(&self) -> bool {
         match self.route.target {

@@ -21,6 +21,14 @@ pub(super) struct Guarded {
     is_bash: bool,
 }
 
+/// Why a command may not run.
+pub(super) struct Denied {
+    /// For whoever wanted it.
+    pub(super) words: String,
+    /// The rule, without anything of the command.
+    pub(super) rule: String,
+}
+
 /// Variables that change how a shell reads a text, or what it runs beside it.
 const MEDDLING: [&str; 13] = [
     "BASH_ENV",
@@ -64,7 +72,7 @@ impl Guarded {
     }
 
     /// Puts what was judged in the place of what was asked for.
-    pub(super) fn judge(&self, order: &mut Order) -> std::result::Result<(), String> {
+    pub(super) fn judge(&self, order: &mut Order) -> std::result::Result<(), Denied> {
         let place = self.place.clone().starting_in(&order.directory);
         let verdict = self.policy.judge(&order.command, &place);
         match (verdict.rendered, verdict.rule) {
@@ -74,8 +82,10 @@ impl Guarded {
             }
             (_, rule) => {
                 let culprit = verdict.culprit.unwrap_or_default();
+                let name = rule.as_ref().map(|rule| rule.name().into_owned()).unwrap_or_default();
                 let rule = rule.map(|rule| rule.to_string()).unwrap_or_default();
-                Err(format!("Command not allowed by safety policy: `{culprit}` ({rule})"))
+                let words = format!("Command not allowed by safety policy: `{culprit}` ({rule})");
+                Err(Denied { words, rule: name })
             }
         }
     }

@@ -31,7 +31,7 @@ mod word;
 mod wrappers;
 mod writes;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use self::lex::{Budget, Dialect, MAX_TEXT, Trouble};
 pub use self::{place::Place, warnings::warnings};
@@ -97,6 +97,19 @@ pub enum Rule {
 impl Rule {
     fn unsupported(what: &'static str, at: usize) -> Self {
         Self::Unsupported(what, at)
+    }
+
+    /// What it is called, without anything of the command.
+    pub(super) fn name(&self) -> Cow<'static, str> {
+        match self {
+            Self::Blocked(pattern) => format!("blocked:{pattern}").into(),
+            Self::NotAllowed => "not-allowed".into(),
+            Self::Unsupported(what, _) => format!("unsupported:{what}").into(),
+            Self::Assignment(_) => "assignment".into(),
+            Self::Write(_) => "write".into(),
+            Self::Directory(_) => "directory".into(),
+            Self::Limit(which) => format!("limit:{which}").into(),
+        }
     }
 }
 

@@ -582,3 +582,65 @@ fn the_clients_in_python_and_node_do_what_they_say() {
     command.arg(examples.join("control.py"));
     run(command, "").fails_with(1).says(["no daemon runs"]);
 }
+
+#[test]
+fn the_log_of_an_entry_is_shown_and_followed() {
+    let scratch = Scratch::entries(json!({ "fake": fake(["--stderr", "hello there"]) }));
+    let _daemon = up(&scratch);
+    let logged = || scratch.run(["logs", "fake"]).ok();
+    eventually("what it has said is in its log", || logged().stdout.contains("stderr: hello there"));
+    assert_eq!(scratch.run(["logs", "fake", "-n", "1"]).ok().stdout.lines().count(), 1);
+    scratch.run(["logs", "nobody"]).fails_with(2).says(["nobody"]);
+    let mut following = scratch
+        .command(["logs", "fake", "-f", "-n", "0", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let heard = std::thread::scope(|scope| {
+        let hears = scope.spawn(|| serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap());
+        eventually("a line is heard", || {
+            scratch.run(["restart", "fake"]).ok();
+            hears.is_finished()
+        });
+        hears.join().unwrap()
+    });
+    assert!(heard["time"].as_str().unwrap().ends_with('Z'), "{heard}");
+    scratch.run(["shutdown"]).ok();
+    assert!(following.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_asked_of_the_daemon_and_by_whom_is_in_its_audit_log() {
+    let (scratch, daemon, bearer) = guarded();
+    scratch.run(["restart", "fake"]).ok();
+    scratch.run(["restart", "nobody"]).fails_with(2);
+    scratch.run(["call", "fake__pid"]).ok();
+    assert_eq!(
+        Ask::post_text("/api/entries/fake/stop", "{}").header("Authorization", &bearer).status(daemon.address()),
+        200
+    );
+    scratch.run(["shutdown"]).ok();
+    let states = fs::read_dir(scratch.home().join(".local/state/computer")).unwrap();
+    let audit = states.map(|state| state.unwrap().path().join("audit/audit.jsonl")).find(|path| path.exists()).unwrap();
+    let text = fs::read_to_string(audit).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let control: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "control").collect();
+    let told: Vec<String> =
+        control.iter().map(|line| format!("{} {} {}", line["verb"], line["target"], line["verdict"])).collect();
+    assert_eq!(
+        told,
+        [
+            r#""restart" "fake" "done""#,
+            r#""restart" "nobody" "failed""#,
+            r#""stop-entry" "fake" "done""#,
+            r#""shutdown" null "done""#
+        ]
+    );
+    assert!(control[0]["client"].to_string().contains("socket: user "), "{}", control[0]);
+    assert!(control[2]["client"].to_string().contains("http"), "{}", control[2]);
+    let call = lines.iter().find(|line| line["kind"] == "call").expect("the call is there");
+    assert!(call["client"].to_string().contains("socket: user "), "{call}");
+    assert!(!text.contains(bearer.trim_start_matches("Bearer ")));
+}

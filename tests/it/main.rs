@@ -63,6 +63,7 @@ mod passing_through; // what goes through beside tools, in both directions and g
 mod policy; // what a shell's patterns let pass, and that real shells agree
 mod real_clients; // clients that others wrote, over HTTP
 mod real_servers; // servers and a client that others wrote
+mod records; // what the daemon writes down, and what it counts
 mod reload; // a config file that changes while it is served
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte

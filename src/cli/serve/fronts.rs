@@ -16,6 +16,7 @@ use mcp_computer::{
     },
     state::{HoldError, Listens, State},
 };
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Args;
@@ -40,7 +41,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     let own = args.http.as_ref().map(|_| loaded.config.serve.http.as_deref().unwrap_or(HTTP));
     let Some(address) = given.or(own).or(configured) else {
         if args.local {
-            let socket = control_socket(args, loaded)?;
+            let socket = control_socket(args, loaded).await?;
             let identity = state(loaded)?.identity().to_owned();
             if let Some(socket) = &socket {
                 socket.note(&[])?;
@@ -60,7 +61,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         return Ok(Fronts { stdio: true, http: None, socket: None, noted: None, identity });
     };
     // First: who comes second is to say so, and not that the address is taken.
-    let socket = control_socket(args, loaded)?;
+    let socket = control_socket(args, loaded).await?;
     let listener = http::bind(address, options(args, loaded)?).await.map_err(|error| match error {
         BindError::Io { .. } => error.into(),
         BindError::NotLoopback { .. } | BindError::Unguarded { .. } | BindError::Unknown { .. } => {
@@ -79,9 +80,27 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     Ok(Fronts { stdio: args.stdio, http: Some(listener), socket, noted, identity })
 }
 
+/// A daemon that was killed just now may hold its place for a moment still.
+const DYING: Duration = Duration::from_millis(500);
+const AGAIN: Duration = Duration::from_millis(20);
+
+async fn opened(state: &State) -> Result<socket::Listener, HoldError> {
+    let until = Instant::now() + DYING;
+    loop {
+        match socket::Listener::open(state) {
+            Err(HoldError::Taken(_)) if Instant::now() < until => sleep(AGAIN).await,
+            opened => return opened,
+        }
+    }
+}
+
 /// Where this user controls us. We serve without it, too, unless it is all that is wanted.
-fn control_socket(args: &Args, loaded: &Loaded) -> anyhow::Result<Option<socket::Listener>> {
-    match state(loaded).map(|state| socket::Listener::open(&state)) {
+async fn control_socket(args: &Args, loaded: &Loaded) -> anyhow::Result<Option<socket::Listener>> {
+    let opened = match state(loaded) {
+        Ok(state) => Ok(opened(&state).await),
+        Err(error) => Err(error),
+    };
+    match opened {
         Ok(Ok(listener)) => Ok(Some(listener)),
         Ok(Err(taken @ HoldError::Taken(_))) => Err(taken.into()),
         Ok(Err(HoldError::State(error))) if args.local => Err(error.into()),
@@ -120,7 +139,7 @@ pub(super) fn catalogs(loaded: &Loaded) -> Option<PathBuf> {
     catalogs.inspect_err(|error| say(&format!("warning: the tools of entries are not kept: {error}"))).ok()
 }
 
-fn state(loaded: &Loaded) -> anyhow::Result<State> {
+pub(super) fn state(loaded: &Loaded) -> anyhow::Result<State> {
     Ok(State::of(&loaded.config, loaded.path.as_deref())?)
 }
 

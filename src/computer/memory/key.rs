@@ -100,6 +100,7 @@ mod tests {
             subscribed: Subscribed::default(),
             unattended: Unattended::default(),
             said: Said::default(),
+            log: crate::records::EntryLog::default(),
         })
     }
 

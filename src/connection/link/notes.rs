@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 
 use super::{Link, lock};
-use crate::source::Source;
+use crate::{raw::RawObject, records::Origin, source::Source};
 
 /// What is odd about the server.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Notes {
     others: Vec<String>,
 }
 
+/// Log messages that are larger are only told by their size, in bytes.
+const MESSAGE: usize = 32 << 10;
 /// How many lines of noise, and how many other oddities, health shows, and how much of each.
 const SAMPLES: usize = 3;
 const OTHERS: usize = 8;
@@ -55,6 +57,23 @@ impl Link {
         if notes.others.len() < OTHERS && !notes.others.contains(&words) {
             notes.others.push(words);
         }
+    }
+
+    /// Notes a log message in the log of the entry.
+    pub(in crate::connection) fn log_message(&self, params: &RawValue) {
+        let Some(params) = RawObject::parse(params) else { return };
+        let data = params.get("data").map(RawValue::get).unwrap_or_default();
+        // Read, whatever it is: there is more than one way to write the same secret in JSON.
+        let read = if data.len() <= MESSAGE { serde_json::from_str(data).unwrap_or_default() } else { Value::Null };
+        let text = match read {
+            Value::Null => format!("({} bytes)", data.len()),
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let logger = params.text("logger").filter(|logger| !logger.is_empty());
+        let text = logger.map_or(text.clone(), |logger| format!("{logger}: {text}"));
+        let text = self.options.secrets.mask(&text);
+        self.options.log.say(Origin::Message, params.text("level").as_deref(), &text);
     }
 
     /// So many characters of a text, and no secrets. It is masked before it is cut, since half a secret is one too, but

@@ -58,6 +58,7 @@ impl Prepared {
             max_message: config.max_message,
             tail: Tail::new(self.site.secrets.clone()),
             secrets: self.site.secrets.clone(),
+            log: recipe.log.clone(),
             namespace: recipe.namespace.clone(),
             notices: recipe.notices.clone(),
             subscribed: recipe.subscribed.clone(),

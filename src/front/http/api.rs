@@ -26,7 +26,7 @@ use super::{
     intake,
     reply::{self, Reply},
 };
-use crate::control::{Code, Control, Follow, Refusal};
+use crate::control::{Code, Control, Follow, Refusal, Who};
 
 /// What is under way here for a listener.
 #[derive(Default)]
@@ -106,6 +106,7 @@ pub(super) async fn answer(
         return refused(&Refusal::new(Code::Forbidden, "this daemon is not controlled over HTTP"));
     };
     let place = Counted::new(&desk.busy.requests);
+    let who = Who::new("http");
     let outcome = match Wanted::of(method, path) {
         Wanted::Nothing => {
             let words = "there is nothing here; `docs/control.md` says what there is below /api";
@@ -116,7 +117,7 @@ pub(super) async fn answer(
             let words = format!("{REQUESTS} requests are under way already; come back later");
             Err(Refusal::new(Code::TooMany, words))
         }
-        Wanted::Look(verb, namespace) => control.answer(verb, of(namespace, Map::new()).as_deref()).await,
+        Wanted::Look(verb, namespace) => control.answer(&who, verb, of(namespace, Map::new()).as_deref()).await,
         Wanted::Follow(verb, namespace) => return follow(desk, control, verb, namespace),
         Wanted::Do(verb, namespace) => {
             if credential.0.is_none() && verb != "call" {
@@ -134,7 +135,7 @@ pub(super) async fn answer(
                 Err(reply) => return reply,
             };
             match arguments(&text) {
-                Ok(given) => control.answer(verb, of(namespace, given).as_deref()).await,
+                Ok(given) => control.answer(&who, verb, of(namespace, given).as_deref()).await,
                 Err(refusal) => Err(refusal),
             }
         }
@@ -168,7 +169,11 @@ fn follow(desk: &Arc<Desk>, control: &Control, verb: &str, namespace: Option<Str
         let words = format!("there are {STREAMS} streams already; end one of them");
         return refused(&Refusal::new(Code::TooMany, words));
     };
-    match control.follow(verb, of(namespace, Map::new()).as_deref()) {
+    let mut given = Map::new();
+    if verb == "logs" {
+        given.insert("follow".to_owned(), true.into());
+    }
+    match control.follow(verb, of(namespace, given).as_deref()) {
         Ok(Some(follow)) => reply::stream(told(follow, place, desk)),
         Ok(None) => refused(&Refusal::new(Code::UnknownVerb, "nothing is followed here")),
         Err(refusal) => refused(&refusal),

@@ -12,7 +12,7 @@ use super::{
     gate::{Credential, Gate},
     get,
     limits::Limits,
-    post,
+    metrics, post,
     reply::{self, Reply, SESSION_ID},
     route::Route,
     sessions::Sessions,
@@ -114,6 +114,7 @@ impl Desk {
             Err(reply) => return reply,
         };
         match method {
+            method if visit.route == Route::Metrics => metrics::answer(&visit, &method).await,
             Method::POST => post::answer(&visit, body).await,
             Method::GET => get::answer(&visit).unwrap_or_else(|refused| refused),
             Method::DELETE => end_session(&visit),
@@ -140,7 +141,7 @@ impl Desk {
             ));
         };
         let scope = match &route {
-            Route::All => Some(Scope::all(&self.computer)),
+            Route::All | Route::Metrics => Some(Scope::all(&self.computer)),
             Route::One(namespace) => Scope::one(&self.computer, namespace.as_str()),
         };
         let Some(scope) = scope else { return Err(self.no_entry(&route)) };
@@ -151,7 +152,7 @@ impl Desk {
         let known = self.computer.entries().join(", ");
         let words = match route {
             Route::One(namespace) => format!("there is no entry `{namespace}`; there are: {known}"),
-            Route::All => format!("there are: {known}"),
+            Route::All | Route::Metrics => format!("there are: {known}"),
         };
         reply::refused(StatusCode::NOT_FOUND, &words)
     }

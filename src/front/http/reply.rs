@@ -34,6 +34,14 @@ pub(super) fn json(status: StatusCode, message: Vec<u8>) -> Reply {
     reply
 }
 
+/// A text for Prometheus.
+pub(super) fn exposition(text: String) -> Reply {
+    let mut reply = with(StatusCode::OK, Body::whole(text.into_bytes()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    reply.headers_mut().insert(CONTENT_TYPE, kind);
+    reply
+}
+
 /// A stream of messages.
 pub(super) fn events(events: Events) -> Reply {
     streaming(Body::Events(Box::new(events)))

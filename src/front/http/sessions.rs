@@ -57,6 +57,11 @@ impl Sessions {
         Some(session)
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.all().len()
+    }
+
     /// Ends a session.
     pub(super) fn end(&self, session: &Session) {
         let ended = self.all().remove(&session.id);

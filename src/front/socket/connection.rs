@@ -17,7 +17,7 @@ use tokio::{io::Interest, net::UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    control::{ATTACH, Asked, Code, Control, Follow, Refusal, is_compatible, line},
+    control::{ATTACH, Asked, Code, Control, Follow, Refusal, Who, is_compatible, line},
     front::stdio::{Over, ends, serve_on},
     process,
     wire::{Input, Line, Lines, Outbox, Output},
@@ -34,12 +34,16 @@ const CROWDED: usize = 256 << 10;
 
 /// Serves a connection until its end.
 pub(super) async fn serve(stream: UnixStream, control: Control, leaving: CancellationToken) {
+    let peer = stream.peer_cred().ok();
+    let pid = peer.and_then(|peer| peer.pid()).map(|pid| format!(", process {pid}")).unwrap_or_default();
+    let who = Who::new(&peer.map_or_else(|| "socket".to_owned(), |peer| format!("socket: user {}{pid}", peer.uid())));
     let stream = Arc::new(stream);
     let descriptors = Arc::new(Mutex::new(Vec::new()));
     let input = In { stream: stream.clone(), descriptors: descriptors.clone() };
     let outbox = Outbox::new(Out(stream));
     let connection = Connection {
         control,
+        who,
         leaving,
         outbox: outbox.clone(),
         lines: Lines::new(input, LONGEST),
@@ -56,6 +60,7 @@ pub(super) async fn serve(stream: UnixStream, control: Control, leaving: Cancell
 
 struct Connection {
     control: Control,
+    who: Who,
     leaving: CancellationToken,
     outbox: Outbox,
     lines: Lines<In>,
@@ -138,6 +143,7 @@ impl Connection {
             return self.refuse(id.as_deref(), &Refusal::new(Code::Invalid, words));
         }
         let (control, outbox, leaving) = (self.control.clone(), self.outbox.clone(), self.leaving.clone());
+        let who = self.who.clone();
         let (verb, args, key_) = (verb.to_owned(), args.map(ToOwned::to_owned), key.clone());
         let work: BoxFuture<'static, String> = Box::pin(async move {
             let id = id.as_deref();
@@ -149,7 +155,7 @@ impl Connection {
                     }
                     line(id, "result", "{}")
                 }
-                Ok(None) => match control.answer(&verb, args.as_deref()).await {
+                Ok(None) => match control.answer(&who, &verb, args.as_deref()).await {
                     Ok(result) => line(id, "result", result.get()),
                     Err(refusal) => error(id, &refusal),
                 },
