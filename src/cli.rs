@@ -4,8 +4,10 @@ mod call;
 mod check;
 mod chrome;
 mod connect;
+mod doctor;
 mod init;
 mod machine;
+mod manual;
 mod paint;
 mod policy;
 mod serve;
@@ -54,6 +56,12 @@ enum Verb {
     Trust(init::Trust),
     /// Print what a client's config needs to use this computer
     Connect(connect::Args),
+    /// Look whether this machine has what is needed, and say what mends it
+    Doctor(doctor::Args),
+    /// Print what lets a shell complete this program's arguments
+    Completions(manual::Completions),
+    /// Print the man page
+    Man,
 }
 
 /// Which config a verb is about.
@@ -131,6 +139,9 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Init(args) => init::run(&args),
         Verb::Trust(args) => init::trust(&args),
         Verb::Connect(args) => connect::run(&args),
+        Verb::Doctor(args) => doctor::run(args).await,
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Man => manual::man(),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -7,6 +7,7 @@
 //!
 //! | room | what it holds |
 //! |---|---|
+//! | `doctor` | whether this machine has what a Computer needs, each with a cure |
 //! | `front` | our face as an MCP server |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
@@ -35,6 +36,7 @@ mod command;
 mod computer;
 pub mod config;
 mod connection;
+pub mod doctor;
 mod entry;
 pub mod environment;
 mod error;

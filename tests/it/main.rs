@@ -13,6 +13,7 @@ mod config_file; // where it is found, what it may hold, what is refused
 mod connect; // `connect` prints what a client can use
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
 mod dialects; // files of other programs, loaded as they are
+mod doctor; // what this machine lacks is told with its cure, and nothing is changed by looking
 mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
@@ -53,6 +54,7 @@ mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
 mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
+mod manual; // shells complete the verbs, and the man page has them all
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree
