@@ -12,6 +12,7 @@ mod programs;
 mod provide;
 pub(crate) mod relay;
 mod reload;
+mod states;
 mod status_tool;
 mod wake;
 mod words;

@@ -25,6 +25,7 @@
 //! | `environment` | the user's environment; the only reader of `std::env` |
 //! | `web` | the client for requests over HTTP |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
+//! | `service` | what the service manager that started us is told |
 //! | `source` | the one face of whatever stands behind a namespace |
 //! | `state` | what the daemon keeps on disk for itself |
 //! | `name`, `error`, `glob`, `raw`, `secret`, `shutdown` | leaves |
@@ -50,6 +51,7 @@ mod provider;
 mod raw;
 mod registry;
 mod secret;
+pub mod service;
 mod shell;
 pub mod shutdown;
 mod source;
@@ -70,7 +72,7 @@ pub use config::{
 pub use error::{ChromeError, Delivery, Error, Limit, Outlook, Result};
 pub use managed::ManagedProcess;
 pub use name::{Namespace, join, namespace_of, status_tool};
-pub use process::{Stray, guard, open_files};
+pub use process::{Stray, guard, handed, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };

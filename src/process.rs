@@ -6,6 +6,7 @@
 mod capture;
 mod cgroup;
 pub mod guard;
+pub mod handed;
 mod kept;
 mod leader;
 mod limits;

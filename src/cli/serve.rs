@@ -1,6 +1,8 @@
 //! `computer serve`: the daemon.
 
 mod fronts;
+mod sockets;
+mod told;
 
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use mcp_computer::{
     config::watch::Origin,
     front::stdio::Over,
     guard,
+    service::Manager,
     shutdown::{Reload, Shutdown},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,16 +47,18 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
     let fronts = fronts::wanted(&args, &loaded).await?;
     let (mut shutdown, reload) = signals(&args)?;
-    let computer = Computer::new(loaded.config);
+    let (computer, manager) = (Computer::new(loaded.config), Manager::of_environment());
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
-    tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(told::keep_told(manager.clone(), computer.clone())));
     let leave = CancellationToken::new();
     let (over, code) = {
         let mut serving = std::pin::pin!(fronts.serve(&computer, &leave));
         tokio::select! {
             over = &mut serving => (over?, 0),
             cause = shutdown.requested() => {
+                manager.stopping();
                 leave.cancel();
                 let over = tokio::select! {
                     over = &mut serving => over?,
@@ -64,6 +69,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
             }
         }
     };
+    manager.stopping();
     // Whoever leaves does not change any more.
     leaving.cancel();
     tasks.close();
@@ -94,17 +100,19 @@ fn signals(args: &Args) -> std::io::Result<(Shutdown, Option<Reload>)> {
 }
 
 /// Goes by the config as it is written, and as it is asked to read it again. Never returns.
-async fn keep_up(computer: Computer, origin: Option<Origin>, mut reload: Option<Reload>) {
+async fn keep_up(computer: Computer, origin: Option<Origin>, mut reload: Option<Reload>, manager: Manager) {
     let asked = async {
         let Some(reload) = &mut reload else { return std::future::pending().await };
         loop {
             reload.requested().await;
+            manager.reloading();
             match &origin {
                 // What is wrong with it has been said.
                 Some(origin) => drop(computer.reload(origin).await),
                 // No file, but it may refer to values that have changed.
                 None => drop(computer.apply(computer.config().as_ref().clone()).await),
             }
+            manager.ready();
         }
     };
     let followed = async {

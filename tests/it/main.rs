@@ -65,5 +65,6 @@ mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
+mod supervised; // what a service manager is told, and the sockets that it hands over
 mod sweep; // what a killed run has left is ended by the next one, and nobody else
 mod values; // what a handler makes of a result

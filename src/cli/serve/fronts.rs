@@ -13,7 +13,10 @@ use mcp_computer::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::Args;
+use super::{
+    Args,
+    sockets::{Wanted, handed_over},
+};
 use crate::cli::{HTTP, Usage, say};
 
 /// The fronts that are wanted.
@@ -30,7 +33,14 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     let configured = loaded.config.serve.http.as_deref().filter(|_| !args.stdio);
     let given = args.http.as_deref().filter(|address| !address.is_empty());
     let own = args.http.as_ref().map(|_| loaded.config.serve.http.as_deref().unwrap_or(HTTP));
-    let Some(address) = given.or(own).or(configured) else {
+    let address = given.or(own).or(configured);
+    let socket = handed_over(match (given, address) {
+        (Some(given), _) => Wanted::At(given),
+        (None, None) if args.stdio => Wanted::No,
+        (None, _) => Wanted::Anywhere,
+    });
+    // A socket that is handed over is there to be served.
+    let Some(address) = address.or(socket.is_some().then_some(HTTP)) else {
         if args.no_token || args.allow_remote {
             return Err(Usage::because("`--no-token` and `--allow-remote` are about `--http`, which is not given"));
         }
@@ -41,7 +51,12 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         }
         return Ok(Fronts { stdio: true, http: None, noted: None });
     };
-    let listener = http::bind(address, options(args, loaded)?).await.map_err(|error| match error {
+    let options = options(args, loaded)?;
+    let listener = match socket {
+        Some(socket) => http::adopt(socket, options),
+        None => http::bind(address, options).await,
+    };
+    let listener = listener.map_err(|error| match error {
         BindError::Io { .. } => error.into(),
         BindError::NotLoopback { .. } | BindError::Unguarded { .. } | BindError::Unknown { .. } => {
             Usage::because(error)
