@@ -6,6 +6,7 @@ mod chrome;
 mod connect;
 mod doctor;
 mod init;
+mod log;
 mod machine;
 mod manual;
 mod paint;
@@ -20,8 +21,7 @@ use clap::{
     Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use mcp_computer::{config::Dialect, environment};
-use tracing_subscriber::EnvFilter;
+use mcp_computer::config::Dialect;
 
 /// Gives an agent a machine: MCP servers, a shell, all their tools behind one front.
 #[derive(Debug, Parser)]
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Say more on stderr; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// How it is said: for people, or as a line of JSON each (else as `$COMPUTER_LOG_FORMAT` says)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -114,16 +117,7 @@ pub(crate) fn log(args: &Args) {
         (_, _) => "mcp_computer=debug,computer=debug,rmcp=error",
     };
     // rmcp logs whole messages, which may hold secrets.
-    let filter = environment::var("COMPUTER_LOG").and_then(|wanted| match EnvFilter::try_new(&wanted) {
-        Ok(filter) => Some(filter),
-        Err(error) => {
-            say(&format!("warning: COMPUTER_LOG is not understood and not used: {error}"));
-            None
-        }
-    });
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
-    let ansi = paint::on_stderr();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+    log::begin(args.log_format, default);
 }
 
 /// Does what is asked, and says with what status to end.
@@ -165,7 +159,7 @@ impl Usage {
 
 /// Says something on stderr. What comes from outside is made harmless by whoever puts it in.
 fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
+    let _ = writeln!(std::io::stderr(), "{}", log::written(words));
 }
 
 fn complain(words: &str, code: u8) -> ExitCode {

@@ -52,6 +52,7 @@ mod lib_told; // what the caller of what is down, or left out, reads
 mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
+mod logged; // what is said on stderr, as lines of JSON
 mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
 mod manual; // shells complete the verbs, and the man page has them all
