@@ -12,6 +12,7 @@ mod manual;
 mod paint;
 mod policy;
 mod serve;
+mod service;
 mod status;
 mod tools;
 
@@ -61,6 +62,8 @@ enum Verb {
     Connect(connect::Args),
     /// Look whether this machine has what is needed, and say what mends it
     Doctor(doctor::Args),
+    /// Have the system start this computer, and keep it
+    Service(service::Args),
     /// Print what lets a shell complete this program's arguments
     Completions(manual::Completions),
     /// Print the man page
@@ -134,6 +137,7 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Trust(args) => init::trust(&args),
         Verb::Connect(args) => connect::run(&args),
         Verb::Doctor(args) => doctor::run(args).await,
+        Verb::Service(args) => service::run(&args),
         Verb::Completions(args) => manual::completions(&args),
         Verb::Man => manual::man(),
     };

@@ -64,6 +64,7 @@ mod real_servers; // servers and a client that others wrote
 mod reload; // a config file that changes while it is served
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
+mod service; // units that are written, started and taken away
 mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
 mod supervised; // what a service manager is told, and the sockets that it hands over
