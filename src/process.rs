@@ -6,7 +6,7 @@
 mod capture;
 mod cgroup;
 pub mod guard;
-pub mod handed;
+pub mod inherited;
 mod kept;
 mod leader;
 mod limits;

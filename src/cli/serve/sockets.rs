@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 
-use mcp_computer::handed;
+use mcp_computer::inherited;
 
 use crate::cli::{paint, say};
 
 /// The socket that is served over HTTP instead of one of our own. What is not served is said.
 pub(super) fn handed_over(http: Wanted<'_>) -> Option<TcpListener> {
-    let handed = handed::sockets();
+    let handed = inherited::sockets();
     let mut listeners = handed.listeners.into_iter();
     let used = if http == Wanted::No { None } else { listeners.next() };
     let unused = listeners.map(|listener| match listener.local_addr() {

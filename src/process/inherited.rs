@@ -37,11 +37,7 @@ pub fn sockets() -> Handed {
     if TAKEN.swap(true, Ordering::SeqCst) {
         return Handed::default();
     }
-    let number = |name: &str| environment::var(name)?.parse::<u32>().ok();
-    let (Some(count), Some(pid)) = (number("LISTEN_FDS"), number("LISTEN_PID")) else { return Handed::default() };
-    if !guard::is_us(pid) {
-        return Handed::default();
-    }
+    let Some(count) = count() else { return Handed::default() };
     let names = environment::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
     let mut handed = Handed::default();
@@ -53,6 +49,18 @@ pub fn sockets() -> Handed {
         }
     }
     handed
+}
+
+/// Whether something was handed over to this program, whoever has taken it.
+pub fn is_something() -> bool {
+    count().is_some_and(|count| count > 0)
+}
+
+/// How many descriptors are meant for us.
+fn count() -> Option<u32> {
+    let number = |name: &str| environment::var(name)?.parse::<u32>().ok();
+    let (count, pid) = (number("LISTEN_FDS")?, number("LISTEN_PID")?);
+    guard::is_us(pid).then_some(count)
 }
 
 /// The socket behind a number, or what is behind it instead. What is no socket that listens may be our own by now: it is
