@@ -4,6 +4,8 @@ mod call;
 mod check;
 mod chrome;
 mod connect;
+mod control;
+mod daemon;
 mod doctor;
 mod init;
 mod log;
@@ -48,6 +50,24 @@ enum Verb {
     Call(call::Args),
     /// Say how everything is
     Status(status::Args),
+    /// Add an entry to the daemon that runs
+    Add(control::Add),
+    /// Remove an entry from the daemon that runs
+    Remove(control::Remove),
+    /// Connect an entry of the daemon anew; brings up what is deferred, stopped or failed
+    Restart(control::One),
+    /// Close an entry of the daemon until it is restarted
+    StopEntry(control::One),
+    /// Try what should be up in the daemon and is not, now
+    Retry(control::Which),
+    /// Look at everything in the daemon, and bring up what should be up
+    Ready(control::Which),
+    /// Follow what happens in the daemon
+    Events(control::Events),
+    /// Let the daemon read its config again
+    Reload(control::Asking),
+    /// End the daemon, and all that it has started
+    Shutdown(control::Asking),
     /// Look at a config: every mistake, or what would run
     Check(check::Args),
     /// Launch a Chrome that can be controlled, and end it when this is ended
@@ -68,6 +88,23 @@ enum Verb {
     Completions(manual::Completions),
     /// Print the man page
     Man,
+}
+
+/// Which config a verb is about, and whether a daemon that runs for it is asked.
+#[derive(Debug, clap::Args)]
+struct HereArg {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Start what is needed here, even where a daemon runs
+    #[arg(long)]
+    no_daemon: bool,
+}
+
+impl HereArg {
+    /// The daemon that is asked.
+    async fn daemon(&self) -> anyhow::Result<Option<mcp_computer::control::Daemon>> {
+        if self.no_daemon { Ok(None) } else { daemon::find(&self.config).await }
+    }
 }
 
 /// Which config a verb is about.
@@ -130,6 +167,15 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Tools(args) => tools::run(args).await,
         Verb::Call(args) => call::run(args).await,
         Verb::Status(args) => status::run(args).await,
+        Verb::Add(args) => control::add(args).await,
+        Verb::Remove(args) => control::remove(args).await,
+        Verb::Restart(args) => control::restart(args).await,
+        Verb::StopEntry(args) => control::stop_entry(args).await,
+        Verb::Retry(args) => control::retry(args).await,
+        Verb::Ready(args) => control::ready(args).await,
+        Verb::Events(args) => control::events(args).await,
+        Verb::Reload(args) => control::reload(args).await,
+        Verb::Shutdown(args) => control::shutdown(args).await,
         Verb::Check(args) => check::run(args).await,
         Verb::Chrome(args) => chrome::run(args).await,
         Verb::Policy(args) => policy::run(&args),

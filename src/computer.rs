@@ -216,6 +216,24 @@ impl Computer {
         registry.own().listed().iter().map(|listed| listed.definition.as_ref().to_owned()).collect()
     }
 
+    /// The definitions of the tools of one entry, as [`catalog`](Self::catalog) has them.
+    ///
+    /// # Errors
+    /// [`UnknownNamespace`](crate::Error::UnknownNamespace).
+    pub fn catalog_of(&self, namespace: &str) -> Result<Vec<Box<RawValue>>> {
+        self.entry_health(namespace)?;
+        let registry = self.inner.board.registry();
+        let own = registry.own().listed().iter().filter(|listed| listed.route.namespace.as_str() == namespace);
+        Ok(own.map(|listed| listed.definition.as_ref().to_owned()).collect())
+    }
+
+    /// The namespace of the entry that a tool's whole name leads to, if there is one.
+    pub fn entry_of(&self, tool: &str) -> Option<String> {
+        let board = &self.inner.board;
+        let listed = board.registry().route(tool).map(|(_, listed)| listed.route.namespace.clone());
+        listed.or_else(|| crate::name::namespace_of(tool, &board.namespaces())).map(|namespace| namespace.to_string())
+    }
+
     /// Tells when the set of tools has changed.
     pub fn changes(&self) -> Changes {
         Changes(self.inner.board.generation())

@@ -5,10 +5,14 @@ mod place;
 mod programs;
 mod written;
 
+use std::time::Duration;
+
 use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{
     config::{LoadError, Loaded},
+    control::Daemon,
     environment::{self, LoginEnvironment},
     process::{self, guard, open_files},
     state::State,
@@ -98,11 +102,30 @@ pub async fn examine(config: &Result<Loaded, LoadError>) -> Vec<Finding> {
     findings
 }
 
-/// Whether a daemon answers on its control socket.
-// The place for that look: the socket lies beside the state, and `state` is `None` where no config can be read.
-#[expect(clippy::unused_async, reason = "asking a daemon takes waiting for its answer")]
-async fn daemon(_state: Option<&State>) -> Vec<Finding> {
-    Vec::new()
+/// Whether a daemon runs for this config, and can be asked.
+async fn daemon(state: Option<&State>) -> Vec<Finding> {
+    let Some(state) = state else { return Vec::new() };
+    let found = match timeout(PATIENCE, Daemon::find(state)).await {
+        Ok(Ok(Some(daemon))) => running(&daemon),
+        Ok(Ok(None)) => Finding::ok("daemon", "none runs for this config"),
+        Ok(Err(error)) => Finding::problem("daemon", error.to_string(), STUCK),
+        Err(_) => Finding::problem("daemon", format!("it did not answer within {PATIENCE:?}"), STUCK),
+    };
+    vec![found]
+}
+
+/// What a daemon gets to answer: as much as one that begins.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+const STUCK: &str = "end it (`computer shutdown`, or its process), and start it anew";
+
+fn running(daemon: &Daemon) -> Finding {
+    let notice = daemon.notice();
+    let found = format!("process {}, version {}, answers", notice.pid, notice.version);
+    match daemon.check_version() {
+        Ok(()) => Finding::ok("daemon", found),
+        Err(error) => Finding::warning("daemon", error.to_string(), "start it anew, by this program"),
+    }
 }
 
 fn program() -> Finding {

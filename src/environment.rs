@@ -59,6 +59,11 @@ pub fn state_home() -> Option<PathBuf> {
     xdg("XDG_STATE_HOME", ".local/state")
 }
 
+/// `$XDG_RUNTIME_DIR`: the user's directory for sockets, where there is one.
+pub fn runtime_dir() -> Option<PathBuf> {
+    var("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// The directories that the value of a variable such as `PATH` names.
 ///
 /// Relative ones are left out: the working directory differs from entry to entry, and an empty element is the working

@@ -12,4 +12,6 @@ mod parked;
 mod pass;
 mod peer;
 mod scope;
+#[cfg(unix)]
+pub mod socket;
 pub mod stdio;

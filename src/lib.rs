@@ -7,8 +7,9 @@
 //!
 //! | room | what it holds |
 //! |---|---|
+//! | `control` | what can be asked of a daemon, and asking it |
 //! | `doctor` | whether this machine has what a Computer needs, each with a cure |
-//! | `front` | our face as an MCP server |
+//! | `front` | our face as an MCP server, and the socket by which it is controlled |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
 //! | `registry` | all tools and the route of each name |
@@ -37,6 +38,7 @@ mod command;
 mod computer;
 pub mod config;
 mod connection;
+pub mod control;
 pub mod doctor;
 mod entry;
 pub mod environment;

@@ -6,6 +6,8 @@
 mod capture;
 mod cgroup;
 pub mod guard;
+#[cfg(unix)]
+pub(crate) mod handed;
 pub mod inherited;
 mod kept;
 mod leader;
@@ -344,4 +346,10 @@ pub(crate) fn blocking<T: Send + 'static>(
 ) -> impl Future<Output = Option<T>> {
     let handle = tokio::task::spawn_blocking(work);
     async move { handle.await.ok() }
+}
+
+/// Whether that user is ours, or one who may do everything anyway.
+#[cfg(unix)]
+pub(crate) fn is_own_or_root(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::Uid::effective().as_raw()
 }

@@ -262,7 +262,7 @@ impl Answer {
     }
 
     /// An answer that is this JSON.
-    pub(crate) fn raw(result: &RawValue) -> Self {
+    pub fn raw(result: &RawValue) -> Self {
         let line: Arc<str> = result.get().into();
         Self { result: 0..line.len(), line, typed: false }
     }

@@ -1,7 +1,10 @@
 //! Where the daemon keeps what is its own on disk: one directory for each identity.
 
+mod daemon;
 mod identity;
 mod ports;
+#[cfg(unix)]
+mod socket;
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,7 +14,8 @@ use std::{
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
-use identity::{IDENTITY, identity};
+pub use daemon::{Held, HoldError, Notice};
+use identity::{IDENTITY, identities, identity};
 pub use ports::Listens;
 
 use crate::{config::ComputerConfig, environment};
@@ -59,6 +63,16 @@ impl State {
     /// [`Homeless`](StateError::Homeless).
     pub fn of(config: &ComputerConfig, path: Option<&Path>) -> Result<Self, StateError> {
         Ok(Self::under(&environment::state_home().ok_or(StateError::Homeless)?, config, path))
+    }
+
+    /// The places that a daemon of the config at `path` can have, whatever that config says now: it may be another than
+    /// the one that the daemon was started with, or have mistakes. Touches no file.
+    ///
+    /// # Errors
+    /// [`Homeless`](StateError::Homeless).
+    pub fn of_file(path: Option<&Path>) -> Result<[Self; 2], StateError> {
+        let home = environment::state_home().ok_or(StateError::Homeless)?;
+        Ok(identities(path).map(|identity| Self { directory: home.join(&identity), identity }))
     }
 
     fn under(home: &Path, config: &ComputerConfig, path: Option<&Path>) -> Self {

@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
-use mcp_computer::{CallContext, Error, Namespace};
+use mcp_computer::{Answer, CallContext, Error, Namespace, control::Daemon};
+use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{ConfigArg, FAILED, Usage, answer, machine, paint, say, tools};
+use super::{FAILED, HereArg, Usage, answer, daemon, machine, paint, say, tools};
 
 /// Call a tool.
 #[derive(Debug, clap::Args)]
@@ -15,7 +16,7 @@ pub(super) struct Args {
     /// The arguments as a JSON object; `-` reads them from stdin
     arguments: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    here: HereArg,
     /// Print the value as JSON, a text too
     #[arg(long)]
     json: bool,
@@ -26,7 +27,10 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let arguments = arguments(args.arguments.as_deref())?;
-    let mut config = machine::load(&args.config)?;
+    if let Some(daemon) = args.here.daemon().await? {
+        return by_daemon(daemon, &args, &arguments).await;
+    }
+    let mut config = machine::load(&args.here.config)?;
     let known: Vec<Namespace> = config.entries.iter().map(|(name, _)| name.clone()).collect();
     let Some(namespace) = mcp_computer::namespace_of(&args.name, &known) else {
         return Err(Usage::because(nowhere(&args.name, &known)));
@@ -48,15 +52,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
             say(&format!("warning: {}", paint::plain(error)));
         }
         match computer.call_raw(&args.name, Some(&arguments), CallContext::default()).await {
-            Ok(result) => {
-                let failed = result.to_value().get("isError") == Some(&Value::Bool(true));
-                if args.raw {
-                    answer(result.get())?;
-                } else {
-                    show(&result.to_handler_value(), args.json)?;
-                }
-                Ok(if failed { FAILED } else { 0 })
-            }
+            Ok(result) => shown(&result, &args),
             Err(error @ (Error::UnknownTool { .. } | Error::ToolLeftOut { .. } | Error::Arguments { .. })) => {
                 Err(Usage::because(error))
             }
@@ -64,6 +60,35 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         }
     })
     .await
+}
+
+/// Has the daemon that runs call it.
+async fn by_daemon(mut daemon: Daemon, args: &Args, arguments: &RawValue) -> anyhow::Result<u8> {
+    #[derive(Serialize)]
+    struct Call<'a> {
+        name: &'a str,
+        arguments: &'a RawValue,
+        start: bool,
+    }
+    // Whoever asks how a deferred entry is does not want it up for that: its status tool is there all the same.
+    let call = Call { name: &args.name, arguments, start: true };
+    match daemon.ask("call", &call).await {
+        Ok(result) => shown(&Answer::raw(&result), args),
+        Err(error) => match daemon::as_said(error) {
+            error if error.is::<Usage>() => Err(error),
+            error => Err(anyhow::anyhow!("cannot call `{}`: {error}", args.name)),
+        },
+    }
+}
+
+fn shown(result: &Answer, args: &Args) -> anyhow::Result<u8> {
+    let failed = result.to_value().get("isError") == Some(&Value::Bool(true));
+    if args.raw {
+        answer(result.get())?;
+    } else {
+        show(&result.to_handler_value(), args.json)?;
+    }
+    Ok(if failed { FAILED } else { 0 })
 }
 
 fn show(value: &Value, json: bool) -> anyhow::Result<()> {

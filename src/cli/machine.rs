@@ -17,18 +17,23 @@ pub(super) fn load(arg: &ConfigArg) -> anyhow::Result<ComputerConfig> {
 
 /// The same, with where it was found.
 pub(super) fn find(arg: &ConfigArg) -> anyhow::Result<Loaded> {
-    let loaded = config::file::load_as(arg.config.as_deref(), arg.dialect).map_err(|error| match error {
+    let loaded = read(arg)?;
+    for warning in &loaded.warnings {
+        say(&paint::plain(&format!("warning: {warning}")));
+    }
+    Ok(loaded)
+}
+
+/// The same, saying nothing.
+pub(super) fn read(arg: &ConfigArg) -> anyhow::Result<Loaded> {
+    config::file::load_as(arg.config.as_deref(), arg.dialect).map_err(|error| match error {
         LoadError::Problems(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
             let count = if lines.len() == 1 { "a mistake".to_owned() } else { format!("{} mistakes", lines.len()) };
             Usage::because(format!("the config has {count}:\n{}", lines.join("\n")))
         }
         other => Usage::because(other),
-    })?;
-    for warning in &loaded.warnings {
-        say(&paint::plain(&format!("warning: {warning}")));
-    }
-    Ok(loaded)
+    })
 }
 
 /// Starts a Computer, does something with it, and leaves nothing of it behind, whatever happens.

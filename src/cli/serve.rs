@@ -1,5 +1,6 @@
 //! `computer serve`: the daemon.
 
+mod attach;
 mod fronts;
 mod sockets;
 mod told;
@@ -9,10 +10,12 @@ use std::time::Duration;
 use mcp_computer::{
     Computer,
     config::watch::Origin,
+    control::Control,
     front::stdio::Over,
-    guard,
+    guard, inherited,
     service::Manager,
     shutdown::{Reload, Shutdown},
+    state::HoldError,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -20,6 +23,7 @@ use super::{ConfigArg, machine};
 
 /// Serve all tools as one MCP server.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that somebody gives or not")]
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArg,
@@ -29,6 +33,12 @@ pub(super) struct Args {
     /// Serve many clients over HTTP, under /mcp, and each entry alone under /mcp/NAMESPACE; port 0 is any
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
     http: Option<String>,
+    /// Serve whoever asks on this user's control socket alone
+    #[arg(long)]
+    local: bool,
+    /// Whether a client on stdin and stdout joins the daemon that runs for this config
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    attach: attach::Attach,
     /// Let everybody on this machine in over HTTP
     #[arg(long)]
     no_token: bool,
@@ -44,20 +54,39 @@ const ASKED: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let loaded = machine::find(&args.config)?;
+    if (args.stdio || is_stdio_by_itself(&args, &loaded))
+        && let Some(code) = attach::joined(&args, &loaded).await?
+    {
+        return Ok(code);
+    }
     let origin = Origin::of(&loaded, args.config.config.as_deref(), args.config.dialect);
-    let fronts = fronts::wanted(&args, &loaded).await?;
+    let fronts = match fronts::wanted(&args, &loaded).await {
+        // Another began at the same moment.
+        Err(error) if args.stdio && error.is::<HoldError>() => match attach::joined(&args, &loaded).await? {
+            Some(code) => return Ok(code),
+            None => return Err(error),
+        },
+        wanted => wanted?,
+    };
     let (mut shutdown, reload) = signals(&args)?;
     let (computer, manager) = (Computer::new(loaded.config), Manager::of_environment());
+    let control = Control::of_file(&computer, origin.clone(), loaded.dialect, &fronts.identity());
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));
     tasks.spawn(leaving.clone().run_until_cancelled_owned(told::keep_told(manager.clone(), computer.clone())));
     let leave = CancellationToken::new();
     let (over, code) = {
-        let mut serving = std::pin::pin!(fronts.serve(&computer, &leave));
+        let mut serving = std::pin::pin!(fronts.serve(&computer, &control, &leave));
+        let asked = async {
+            tokio::select! {
+                cause = shutdown.requested() => cause.exit_status(),
+                () = control.left() => 0,
+            }
+        };
         tokio::select! {
             over = &mut serving => (over?, 0),
-            cause = shutdown.requested() => {
+            code = asked => {
                 manager.stopping();
                 leave.cancel();
                 let over = tokio::select! {
@@ -65,7 +94,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
                     // Once more: no patience with clients either.
                     _ = shutdown.requested() => Over::Asked,
                 };
-                (over, cause.exit_status())
+                (over, code)
             }
         }
     };
@@ -87,6 +116,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         Over::ClientLeft => 0,
         Over::Asked => code,
     })
+}
+
+/// Whether stdin and stdout are served though nobody has said so.
+fn is_stdio_by_itself(args: &Args, loaded: &mcp_computer::config::Loaded) -> bool {
+    let listens = args.http.is_some() || args.local || loaded.config.serve.http.is_some() || inherited::is_something();
+    !listens && !std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
 
 /// Listens to signals. A terminal that goes takes along what it started; a client's server leaves with it too. For

@@ -2,30 +2,35 @@
 
 use mcp_computer::{ComputerHealth, EntryHealth, ProgramHealth};
 
-use super::{ConfigArg, FAILED, answer, answer_json, machine, paint};
+use super::{FAILED, HereArg, answer, answer_json, daemon, machine, paint};
+use serde_json::json;
 
 /// Say how everything is.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    config: ConfigArg,
+    here: HereArg,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
-    let config = machine::load(&args.config)?;
-    machine::with(config, |computer, _| async move {
-        let health = computer.health().await;
-        if args.json {
-            answer_json(&health)?;
-        } else {
-            answer(&table(&health))?;
-        }
-        Ok(if health.healthy { 0 } else { FAILED })
-    })
-    .await
+    if let Some(mut daemon) = args.here.daemon().await? {
+        let health = daemon::ask(&mut daemon, "status", &json!({})).await?;
+        return shown_as(&health, args.json);
+    }
+    let config = machine::load(&args.here.config)?;
+    machine::with(config, |computer, _| async move { shown_as(&computer.health().await, args.json) }).await
+}
+
+fn shown_as(health: &ComputerHealth, as_json: bool) -> anyhow::Result<u8> {
+    if as_json {
+        answer_json(health)?;
+    } else {
+        answer(&table(health))?;
+    }
+    Ok(if health.healthy { 0 } else { FAILED })
 }
 
 fn table(health: &ComputerHealth) -> String {

@@ -1,10 +1,10 @@
 //! `computer tools`: the tools as an agent sees them.
 
-use mcp_computer::{Computer, ComputerConfig, ProgramConfig};
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use mcp_computer::{ComputerConfig, ComputerHealth, EntryHealth, ProgramConfig, control::Daemon};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
 
-use super::{ConfigArg, FAILED, Usage, answer, answer_json, machine, paint, say};
+use super::{FAILED, HereArg, Usage, answer, answer_json, daemon, machine, paint, say};
 
 /// List the tools.
 #[derive(Debug, clap::Args)]
@@ -12,7 +12,7 @@ pub(super) struct Args {
     /// Only those of this entry, which is started even when it is deferred
     namespace: Option<String>,
     #[command(flatten)]
-    config: ConfigArg,
+    here: HereArg,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -25,23 +25,61 @@ struct Listing {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
-    let mut config = machine::load(&args.config)?;
+    if let Some(daemon) = args.here.daemon().await? {
+        return of_daemon(daemon, &args).await;
+    }
+    let mut config = machine::load(&args.here.config)?;
     if let Some(namespace) = &args.namespace {
         only(&mut config, namespace)?;
     }
     machine::with(config, |computer, errors| async move {
-        let tools = computer.catalog();
-        if args.json {
-            answer_json(&Listing { tools, errors: errors.clone() })?;
-        } else {
-            answer(&table(&tools))?;
-            for error in &errors {
-                say(&format!("{} {}", paint::mark(false, paint::on_stderr()), paint::plain(error)));
-            }
-        }
-        Ok(if nothing_is_up(&computer).await { FAILED } else { 0 })
+        shown(&Listing { tools: computer.catalog(), errors }, args.json)?;
+        Ok(if nothing_is_up(&computer.health().await) { FAILED } else { 0 })
     })
     .await
+}
+
+/// The tools of the daemon that runs.
+async fn of_daemon(mut daemon: Daemon, args: &Args) -> anyhow::Result<u8> {
+    #[derive(Deserialize)]
+    struct Tools {
+        tools: Vec<Box<RawValue>>,
+    }
+    let mut health: ComputerHealth = daemon::ask(&mut daemon, "status", &json!({})).await?;
+    if let Some(namespace) = &args.namespace {
+        let known = health.entries.iter().find(|entry| entry.name == *namespace);
+        if known.is_some_and(|entry| entry.state == "deferred") {
+            let _: EntryHealth = daemon::ask(&mut daemon, "ready", &json!({ "namespace": namespace })).await?;
+            health = daemon::ask(&mut daemon, "status", &json!({})).await?;
+        }
+        health.entries.retain(|entry| entry.name == *namespace);
+        health.programs.clear();
+    }
+    let Tools { tools } = daemon::ask(&mut daemon, "tools", &json!({ "namespace": args.namespace })).await?;
+    let entries = health.entries.iter().filter(|entry| is_wanted(entry) && !entry.healthy);
+    let errors = entries.filter_map(|entry| Some(format!("{}: {}", entry.name, entry.error.as_ref()?)));
+    let errors: Vec<String> = errors
+        .chain(
+            health
+                .programs
+                .iter()
+                .filter(|program| !program.healthy && !matches!(program.state, "deferred" | "stopped"))
+                .filter_map(|program| Some(format!("{}: {}", program.name, program.error.as_ref()?))),
+        )
+        .collect();
+    shown(&Listing { tools, errors }, args.json)?;
+    Ok(if nothing_is_up(&health) { FAILED } else { 0 })
+}
+
+fn shown(listing: &Listing, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        return answer_json(listing);
+    }
+    answer(&table(&listing.tools))?;
+    for error in &listing.errors {
+        say(&format!("{} {}", paint::mark(false, paint::on_stderr()), paint::plain(error)));
+    }
+    Ok(())
 }
 
 /// Keeps one entry.
@@ -75,10 +113,13 @@ pub(super) fn only(config: &mut ComputerConfig, namespace: &str) -> anyhow::Resu
     Ok(())
 }
 
+fn is_wanted(entry: &EntryHealth) -> bool {
+    !matches!(entry.state, "deferred" | "disabled" | "stopped")
+}
+
 /// Whether entries should be up and none is.
-async fn nothing_is_up(computer: &Computer) -> bool {
-    let health = computer.health().await;
-    let wanted = health.entries.iter().filter(|entry| !matches!(entry.state, "deferred" | "disabled" | "stopped"));
+fn nothing_is_up(health: &ComputerHealth) -> bool {
+    let wanted = health.entries.iter().filter(|entry| is_wanted(entry));
     let (mut some, mut up) = (false, false);
     for entry in wanted {
         some = true;

@@ -121,6 +121,10 @@ impl Computer {
             for (namespace, entry) in &config.entries {
                 let known = before.entries.iter().find(|(name, _)| name == namespace).map(|(_, entry)| entry);
                 match slots.by_name.get(namespace).map(|slot| slot.owner) {
+                    // What was added by hand and is written down by now.
+                    Some(Owner::Hand) if slots.adopt(namespace, entry) => {
+                        switch.applied.unchanged.push(namespace.to_string());
+                    }
                     Some(Owner::Hand) => switch.applied.taken.push(namespace.to_string()),
                     Some(Owner::Config) => {
                         let recipe = board.make_recipe(&slots.ground, namespace, entry.clone());

@@ -347,6 +347,15 @@ impl Ground {
 }
 
 impl Slots {
+    /// Lets an entry that was added by hand belong to the configuration, if that says the same of it.
+    pub(super) fn adopt(&mut self, namespace: &Namespace, config: &EntryConfig) -> bool {
+        let same = self.by_name.get_mut(namespace).filter(|slot| slot.recipe.config == *config);
+        same.is_some_and(|slot| {
+            slot.owner = Owner::Config;
+            true
+        })
+    }
+
     /// Puts an entry there that is not there yet.
     pub(super) fn put(&mut self, recipe: Recipe, owner: Owner) {
         let recipe = Arc::new(recipe);

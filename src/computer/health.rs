@@ -13,7 +13,7 @@ use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared, join_all},
 };
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -33,8 +33,39 @@ use crate::{
     supervisor::{Handle, State},
 };
 
+/// One of a few words, which are the same wherever they are read.
+type Word = &'static str;
+
+/// All words that health has for states and kinds.
+const WORDS: [Word; 18] = [
+    "idle",
+    "starting",
+    "ready",
+    "waiting",
+    "failed",
+    "stopped",
+    "deferred",
+    "disabled",
+    "needsAuth",
+    "needsInput",
+    "stdio",
+    "http",
+    "shell",
+    "chrome",
+    "command",
+    "child",
+    "parent",
+    "none",
+];
+
+/// Reads a word; one of a later version is `unknown`.
+fn word<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Word, D::Error> {
+    let read = String::deserialize(deserializer)?;
+    Ok(WORDS.into_iter().find(|known| *known == read).unwrap_or("unknown"))
+}
+
 /// How a Computer is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComputerHealth {
     /// There is at least one entry, and every entry and program that should be up is.
@@ -44,17 +75,18 @@ pub struct ComputerHealth {
     /// How many tools the catalog has, status tools left out.
     pub total_tools: usize,
     /// One for each managed program, in the order in which they were given.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<ProgramHealth>,
     /// What ends our processes when we are killed: `"parent"`, the [guard](crate::guard), or `"none"`.
-    pub guard: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub guard: Word,
     /// Why the configuration as it is written now does not hold; absent when it does.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_problems: Vec<String>,
 }
 
 /// How an entry is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryHealth {
     /// Its namespace.
@@ -68,9 +100,11 @@ pub struct EntryHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred`, `disabled`, `needsAuth` or `needsInput`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub state: Word,
     /// `stdio`, `http` or `shell`.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "word")]
+    pub kind: Word,
     /// How many tools of its server it shows. The status tool is none of them.
     pub tools: usize,
     /// The process at the root of it.
@@ -110,7 +144,7 @@ pub struct EntryHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// What is odd about it: tools left out or repaired, noise on stdout.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
 

@@ -4,6 +4,7 @@
 //! same order, whatever it is for: the `Host` it names, the `Origin` it comes from, its token, and only then the rest.
 //! Bytes of answers pass untouched, as everywhere in the fronts.
 
+mod api;
 mod body;
 mod connection;
 mod desk;

@@ -1,12 +1,14 @@
 //! One client on our stdin and stdout.
 
-mod ends;
+pub(super) mod ends;
+mod handed;
 
 use std::{future::Future, io};
 
 use super::client::Client;
 pub use super::client::Over;
 use crate::{Computer, wire::Outbox};
+pub use handed::Handed;
 
 /// Serves the client on this process's stdin and stdout until it closes our stdin or `leave` is ready.
 ///
@@ -16,7 +18,16 @@ use crate::{Computer, wire::Outbox};
 /// # Errors
 /// stdin or stdout cannot be used.
 pub async fn serve(computer: &Computer, leave: impl Future<Output = ()>) -> io::Result<Over> {
-    let (input, output) = ends::of_this_process()?;
+    let ends = ends::of_this_process()?;
+    Ok(serve_on(computer, ends, leave).await)
+}
+
+/// Serves the client on these ends.
+pub(super) async fn serve_on(
+    computer: &Computer,
+    (input, output): (ends::In, ends::Out),
+    leave: impl Future<Output = ()>,
+) -> Over {
     let outbox = Outbox::new(output);
     let client = Client::new(computer, outbox.clone());
     let over = tokio::select! {
@@ -24,5 +35,5 @@ pub async fn serve(computer: &Computer, leave: impl Future<Output = ()>) -> io::
         () = outbox.drain() => Over::ClientLeft,
     };
     outbox.close();
-    Ok(over)
+    over
 }

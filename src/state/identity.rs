@@ -30,11 +30,23 @@ pub(super) fn identity(config: &ComputerConfig, path: Option<&Path>) -> String {
     } else {
         PathBuf::new()
     };
+    hashed(&place, &directory)
+}
+
+fn hashed(place: &Path, directory: &Path) -> String {
     let mut hash = Sha256::new();
     hash.update(place.as_os_str().as_encoded_bytes());
     hash.update([0]);
     hash.update(directory.as_os_str().as_encoded_bytes());
     HEXLOWER.encode(&hash.finalize())[..IDENTITY].to_owned()
+}
+
+/// The two identities that a config of that place can have here, whatever it says: where the directory matters to it, and
+/// where not.
+pub(super) fn identities(path: Option<&Path>) -> [String; 2] {
+    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let place = path.map_or_else(|| PathBuf::from(BUILT_IN), canonical);
+    [canonical(&environment::current_dir()), PathBuf::new()].map(|directory| hashed(&place, &directory))
 }
 
 /// Whether an entry is another one in another directory.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     fake::fake,
+    http_client::Daemon,
     program::{Scratch, run, text},
     with,
 };
@@ -61,7 +62,7 @@ fn files(below: &Path) -> Vec<PathBuf> {
     found
 }
 
-const LOOKED_AT: [&str; 15] = [
+const LOOKED_AT: [&str; 16] = [
     "program",
     "guard",
     "open files",
@@ -69,6 +70,7 @@ const LOOKED_AT: [&str; 15] = [
     "token",
     "disk",
     "runtime directory",
+    "daemon",
     "config",
     "environment",
     "PATH",
@@ -176,6 +178,15 @@ fn a_token_or_a_state_that_others_can_read_is_a_problem() {
     chmod(token.parent().unwrap(), 0o755);
     let report = scratch.run(["doctor", "--json"]).exits_with(1).json();
     stands(&report, "state", "problem", &["others may use it (mode 755)", "`chmod 700` it"]);
+}
+
+#[test]
+fn a_daemon_that_runs_is_found() {
+    let scratch = Scratch::entries(json!({}));
+    stands(&scratch.run(["doctor", "--json"]).ok().json(), "daemon", "ok", &["none runs"]);
+    let daemon = Daemon::start(&scratch);
+    let report = scratch.run(["doctor", "--json"]).ok().json();
+    stands(&report, "daemon", "ok", &[&format!("process {}, ", daemon.daemon()), "answers"]);
 }
 
 #[test]

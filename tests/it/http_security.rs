@@ -183,6 +183,7 @@ fn only_loopback_is_listened_on_unless_that_is_allowed_and_guarded() {
     scratch.run(["serve", "--stdio", "--no-token"]).fails_with(2).says(["--http"]);
     let daemon = Daemon::start_with(&scratch, &["--allow-remote"]);
     assert!(!daemon.stderr().contains("other machines"), "loopback it is: {}", daemon.stderr());
+    drop(daemon);
     let daemon = Daemon::start_at(&scratch, "0.0.0.0:0", &["--allow-remote"]);
     assert!(daemon.stderr().contains("other machines"), "{}", daemon.stderr());
     assert_eq!(Ask::post("/mcp", &ping()).header("Host", "127.0.0.1").status(daemon.address()), 401);
@@ -191,7 +192,8 @@ fn only_loopback_is_listened_on_unless_that_is_allowed_and_guarded() {
 #[test]
 fn an_address_that_cannot_be_had_is_said() {
     let scratch = Scratch::entries(json!({}));
-    let daemon = Daemon::start(&scratch);
+    let other = Scratch::entries(json!({}));
+    let daemon = Daemon::start(&other);
     let taken = daemon.address().to_string();
     scratch.run(["serve", "--no-token", "--http", &taken]).fails_with(1).says([&taken, "another program"]);
     scratch

@@ -222,7 +222,7 @@ fn nothing_is_left_of_a_server_behind_npx_and_a_shell() {
     ];
     for end in ends {
         let mut client = Client::connect(&scratch);
-        assert!(haunt.alive().len() >= 3, "npx, a shell, node: {:?}", haunt.alive());
+        eventually("npx, a shell and node are there", || haunt.alive().len() >= 3);
         end(&mut client);
         client.exited();
         haunt.ends();

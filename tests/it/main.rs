@@ -3,6 +3,7 @@
 
 mod support; // the language of the tests: the program, a client, the servers, processes
 
+mod attach; // clients on stdio that join the daemon that runs
 mod bad_input; // what is told about each mistake, and that the other entries are unharmed
 mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
@@ -11,7 +12,9 @@ mod circumstances; // who starts it, what it is given to read and to write, when
 mod cli_verbs; // the shapes and exit statuses that scripts depend on
 mod config_file; // where it is found, what it may hold, what is refused
 mod connect; // `connect` prints what a client can use
+mod control; // control of the daemon that runs: its socket, HTTP, the verbs
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
+mod crowd; // many clients at once: their own answers, and nothing left of them
 mod dialects; // files of other programs, loaded as they are
 mod doctor; // what this machine lacks is told with its cure, and nothing is changed by looking
 mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends

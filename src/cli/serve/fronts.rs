@@ -5,11 +5,13 @@ use std::io::{self, IsTerminal};
 use mcp_computer::{
     Computer,
     config::Loaded,
+    control::Control,
     front::{
         http::{self, Access, BindError, Listener, Options, Reach, Token},
+        socket,
         stdio::{self, Over},
     },
-    state::{Listens, State},
+    state::{HoldError, Listens, State},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -23,8 +25,11 @@ use crate::cli::{HTTP, Usage, say};
 pub(super) struct Fronts {
     stdio: bool,
     http: Option<Listener>,
+    /// Where this user controls us.
+    socket: Option<socket::Listener>,
     /// Where it is noted under which identity we listen.
     noted: Option<Listens>,
+    identity: String,
 }
 
 /// The fronts that the command line and the config ask for. Whoever is a client's own server does not listen because of
@@ -34,13 +39,22 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     let given = args.http.as_deref().filter(|address| !address.is_empty());
     let own = args.http.as_ref().map(|_| loaded.config.serve.http.as_deref().unwrap_or(HTTP));
     let address = given.or(own).or(configured);
-    let socket = handed_over(match (given, address) {
+    let inherited = handed_over(match (given, address) {
         (Some(given), _) => Wanted::At(given),
-        (None, None) if args.stdio => Wanted::No,
+        (None, None) if args.stdio || args.local => Wanted::No,
         (None, _) => Wanted::Anywhere,
     });
     // A socket that is handed over is there to be served.
-    let Some(address) = address.or(socket.is_some().then_some(HTTP)) else {
+    let Some(address) = address.or(inherited.is_some().then_some(HTTP)) else {
+        if args.local {
+            let socket = control_socket(args, loaded)?;
+            let identity = state(loaded)?.identity().to_owned();
+            if let Some(socket) = &socket {
+                socket.note(&[])?;
+            }
+            say("serving this user");
+            return Ok(Fronts { stdio: args.stdio, http: None, socket, noted: None, identity });
+        }
         if args.no_token || args.allow_remote {
             return Err(Usage::because("`--no-token` and `--allow-remote` are about `--http`, which is not given"));
         }
@@ -49,11 +63,14 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
                         command, or `computer serve --http` for many clients";
             return Err(Usage::because(hint));
         }
-        return Ok(Fronts { stdio: true, http: None, noted: None });
+        let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
+        return Ok(Fronts { stdio: true, http: None, socket: None, noted: None, identity });
     };
+    // First: who comes second is to say so, and not that the address is taken.
+    let socket = control_socket(args, loaded)?;
     let options = options(args, loaded)?;
-    let listener = match socket {
-        Some(socket) => http::adopt(socket, options),
+    let listener = match inherited {
+        Some(inherited) => http::adopt(inherited, options),
         None => http::bind(address, options).await,
     };
     let listener = listener.map_err(|error| match error {
@@ -66,8 +83,30 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         say("warning: other machines can reach this, unencrypted; whoever has the token can use all tools");
     }
     let noted = if args.no_token { None } else { noted(&listener, loaded) };
+    if let Some(socket) = &socket {
+        socket.note(&[listener.url()])?;
+    }
+    let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
     say(&format!("listening {}", listener.url()));
-    Ok(Fronts { stdio: args.stdio, http: Some(listener), noted })
+    Ok(Fronts { stdio: args.stdio, http: Some(listener), socket, noted, identity })
+}
+
+/// Where this user controls us. We serve without it, too, unless it is all that is wanted.
+fn control_socket(args: &Args, loaded: &Loaded) -> anyhow::Result<Option<socket::Listener>> {
+    match state(loaded).map(|state| socket::Listener::open(&state)) {
+        Ok(Ok(listener)) => Ok(Some(listener)),
+        Ok(Err(taken @ HoldError::Taken(_))) => Err(taken.into()),
+        Ok(Err(HoldError::State(error))) if args.local => Err(error.into()),
+        Err(error) if args.local => Err(error),
+        Ok(Err(HoldError::State(error))) => {
+            say(&format!("warning: the verbs that ask a daemon will not find this one: {error}"));
+            Ok(None)
+        }
+        Err(error) => {
+            say(&format!("warning: the verbs that ask a daemon will not find this one: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 fn options(args: &Args, loaded: &Loaded) -> anyhow::Result<Options> {
@@ -92,10 +131,22 @@ fn state(loaded: &Loaded) -> anyhow::Result<State> {
 }
 
 impl Fronts {
+    /// Whose daemon this is, or would be.
+    pub(super) fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
     /// Serves all of them until `leave`, or, where stdin is the only one, until its client leaves.
-    pub(super) async fn serve(self, computer: &Computer, leave: &CancellationToken) -> io::Result<Over> {
+    pub(super) async fn serve(
+        self,
+        computer: &Computer,
+        control: &Control,
+        leave: &CancellationToken,
+    ) -> io::Result<Over> {
         let _noted = self.noted;
-        let Some(listener) = self.http else { return stdio::serve(computer, leave.cancelled()).await };
+        if self.http.is_none() && self.socket.is_none() {
+            return stdio::serve(computer, leave.cancelled()).await;
+        }
         let on_stdio = async {
             if self.stdio {
                 // The end of stdin ends that client alone.
@@ -103,7 +154,17 @@ impl Fronts {
             }
             Ok(Over::Asked)
         };
-        let (over, ()) = tokio::join!(on_stdio, listener.serve(computer, leave.cancelled()));
+        let on_http = async {
+            if let Some(listener) = self.http {
+                listener.controlled_by(control).serve(computer, leave.cancelled()).await;
+            }
+        };
+        let on_socket = async {
+            if let Some(socket) = self.socket {
+                socket.serve(control, leave.cancelled()).await;
+            }
+        };
+        let (over, (), ()) = tokio::join!(on_stdio, on_http, on_socket);
         over
     }
 }

@@ -1,6 +1,6 @@
 //! How managed programs are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{attempt, millis};
@@ -11,17 +11,19 @@ use crate::{
 };
 
 /// How a managed program is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgramHealth {
     /// Its name: `chrome` and `chromes.NAME` are those of Chromes.
     pub name: String,
     /// `chrome`, `command`, or `child` for one that the caller has started.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "super::word")]
+    pub kind: super::Word,
     /// It is up.
     pub healthy: bool,
     /// `idle`, `starting`, `ready`, `waiting`, `failed`, `stopped`, `deferred` or `needsInput`.
-    pub state: &'static str,
+    #[serde(deserialize_with = "super::word")]
+    pub state: super::Word,
     /// Why it is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -61,7 +63,7 @@ pub struct ProgramHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// What is odd about it: a Chrome without its sandbox.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
 }
 

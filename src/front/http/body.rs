@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::stream::{BoxStream, StreamExt};
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
 use super::events::Events;
@@ -16,6 +17,8 @@ pub(super) enum Body {
     Whole(Bytes),
     /// Messages as they come.
     Events(Box<Events>),
+    /// Whatever comes.
+    Stream(BoxStream<'static, Bytes>),
 }
 
 impl Body {
@@ -36,20 +39,23 @@ impl HttpBody for Body {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Events(events) => events.poll_next(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => {
+                stream.poll_next_unpin(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
-            Self::Events(_) => false,
+            Self::Events(_) | Self::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Events(_) => SizeHint::default(),
+            Self::Events(_) | Self::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Options,
+    api::{self, Busy},
     gate::{Credential, Gate},
     get,
     limits::Limits,
@@ -17,7 +18,7 @@ use super::{
     sessions::Sessions,
     stateless::Stateless,
 };
-use crate::{Computer, front::scope::Scope};
+use crate::{Computer, control::Control, front::scope::Scope};
 
 /// What all connections of a listener share.
 pub(super) struct Desk {
@@ -27,6 +28,8 @@ pub(super) struct Desk {
     pub(super) sessions: Sessions,
     pub(super) stateless: Stateless,
     pub(super) tasks: Tasks,
+    control: Option<Control>,
+    pub(super) busy: Busy,
 }
 
 /// What runs for a listener beside the one who serves it, who awaits it.
@@ -74,7 +77,11 @@ pub(super) struct Visit {
 const METHODS: &str = "GET, POST, DELETE";
 
 impl Desk {
-    pub(super) fn new(computer: &Computer, address: SocketAddr, options: &Options) -> Self {
+    pub(super) fn new(
+        computer: &Computer,
+        control: Option<Control>,
+        (address, options): (SocketAddr, &Options),
+    ) -> Self {
         Self {
             computer: computer.clone(),
             gate: Gate::new(address, options),
@@ -82,13 +89,26 @@ impl Desk {
             sessions: Sessions::new(&options.limits),
             stateless: Stateless::default(),
             tasks: Tasks::new(),
+            control,
+            busy: Busy::default(),
         }
+    }
+
+    /// By what the daemon is controlled, if it is over HTTP.
+    pub(super) fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
     }
 
     /// Replies to a request that came to the address `local`.
     pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>, local: SocketAddr) -> Reply {
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
+        if let Some(path) = parts.uri.path().strip_prefix("/api/") {
+            return match self.admit(&parts, local) {
+                Ok(credential) => api::answer(&self, (credential, &method, path), &parts.headers, body).await,
+                Err(reply) => reply,
+            };
+        }
         let visit = match self.visit(parts, local) {
             Ok(visit) => visit,
             Err(reply) => return reply,
@@ -102,14 +122,22 @@ impl Desk {
     }
 
     /// Lets a request in, or says why not. The order is the same for all of them.
-    fn visit(self: &Arc<Self>, parts: Parts, local: SocketAddr) -> Result<Visit, Reply> {
-        if size(&parts) > self.limits.head {
+    fn admit(&self, parts: &Parts, local: SocketAddr) -> Result<Credential, Reply> {
+        if size(parts) > self.limits.head {
             let words = format!("the headers must not be larger than {} bytes", self.limits.head);
             return Err(reply::last(reply::refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &words)));
         }
-        let credential = self.gate.admit(&parts, local)?;
+        self.gate.admit(parts, local)
+    }
+
+    /// Lets in a request that is about MCP.
+    fn visit(self: &Arc<Self>, parts: Parts, local: SocketAddr) -> Result<Visit, Reply> {
+        let credential = self.admit(&parts, local)?;
         let Some(route) = Route::of(parts.uri.path()) else {
-            return Err(reply::refused(StatusCode::NOT_FOUND, "there is nothing here; MCP is served at /mcp"));
+            return Err(reply::refused(
+                StatusCode::NOT_FOUND,
+                "there is nothing here; MCP is served at /mcp, and control at /api",
+            ));
         };
         let scope = match &route {
             Route::All => Some(Scope::all(&self.computer)),

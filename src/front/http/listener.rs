@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Access, Options, Reach, connection, desk::Desk};
-use crate::{Computer, config::host_and_port};
+use crate::{Computer, config::host_and_port, control::Control};
 
 /// Why an address is not listened on.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,7 @@ pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
     options: Options,
+    control: Option<Control>,
 }
 
 /// Takes an address, `host:port`, where port 0 is any. Nobody is served yet.
@@ -86,7 +87,7 @@ pub async fn bind(address: &str, options: Options) -> Result<Listener, BindError
     };
     let socket = TcpListener::bind(&found[..]).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
-    Ok(Listener { socket, address, options })
+    Ok(Listener { socket, address, options, control: None })
 }
 
 /// Takes a socket that is listened on already, on the same conditions. Nobody is served yet.
@@ -101,7 +102,7 @@ pub fn adopt(socket: std::net::TcpListener, options: Options) -> Result<Listener
     let address = socket.local_addr().map_err(failed)?;
     permit(&address.to_string(), &[address], &options)?;
     socket.set_nonblocking(true).map_err(failed)?;
-    Ok(Listener { socket: TcpListener::from_std(socket).map_err(failed)?, address, options })
+    Ok(Listener { socket: TcpListener::from_std(socket).map_err(failed)?, address, options, control: None })
 }
 
 /// Whether it may be listened there.
@@ -139,6 +140,12 @@ impl Listener {
         format!("http://{}/mcp", self.address)
     }
 
+    /// Lets whoever shows the token control the daemon, too, under `/api`.
+    #[must_use]
+    pub fn controlled_by(self, control: &Control) -> Self {
+        Self { control: Some(control.clone()), ..self }
+    }
+
     /// Whether other machines can reach it.
     pub fn is_remote(&self) -> bool {
         !is_loopback(self.address.ip())
@@ -150,7 +157,7 @@ impl Listener {
     /// [`Limits`](super::Limits)), and what is left is cut. When it returns nothing of it runs any more. The Computer is
     /// neither started nor stopped: that is its owner's to do. Dropping the future cuts everything at once.
     pub async fn serve(self, computer: &Computer, leave: impl Future<Output = ()>) {
-        let desk = Arc::new(Desk::new(computer, self.address, &self.options));
+        let desk = Arc::new(Desk::new(computer, self.control, (self.address, &self.options)));
         let _cut = desk.tasks.cut.clone().drop_guard();
         tokio::select! {
             () = accept(&self.socket, &desk) => {}

@@ -1,7 +1,9 @@
 //! What is replied to a request over HTTP.
 
+use futures_util::stream::BoxStream;
 use hyper::{
     Response, StatusCode,
+    body::Bytes,
     header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE},
 };
 
@@ -34,7 +36,16 @@ pub(super) fn json(status: StatusCode, message: Vec<u8>) -> Reply {
 
 /// A stream of messages.
 pub(super) fn events(events: Events) -> Reply {
-    let mut reply = with(StatusCode::OK, Body::Events(Box::new(events)));
+    streaming(Body::Events(Box::new(events)))
+}
+
+/// A stream of events that are no messages.
+pub(super) fn stream(stream: BoxStream<'static, Bytes>) -> Reply {
+    streaming(Body::Stream(stream))
+}
+
+fn streaming(body: Body) -> Reply {
+    let mut reply = with(StatusCode::OK, body);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     // Proxies between us and the client must neither change nor collect what comes.

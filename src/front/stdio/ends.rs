@@ -8,8 +8,11 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{
-        fd::AsFd,
-        unix::{fs::FileTypeExt, net::UnixStream as StdStream},
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, MetadataExt},
+            net::UnixStream as StdStream,
+        },
     },
     sync::Arc,
 };
@@ -23,39 +26,63 @@ use tokio::{
 use crate::wire::{Input, Output};
 
 pub(super) fn of_this_process() -> io::Result<(In, Out)> {
-    Ok((input()?, output()?))
-}
-
-fn input() -> io::Result<In> {
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let kind = stdin.metadata()?.file_type();
-    if is_anonymous("/proc/self/fd/0")
-        && let Ok(pipe) = pipe::OpenOptions::new().open_receiver("/proc/self/fd/0")
-    {
-        return Ok(In::Pipe(pipe));
-    }
-    if kind.is_socket()
-        && let Ok(socket) = socket(stdin)
-    {
-        return Ok(In::Socket(socket));
-    }
-    Ok(In::Blocking(Box::new(tokio::io::stdin())))
+    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let input = input(&stdin)?.unwrap_or_else(|| In::Blocking(Box::new(tokio::io::stdin())));
+    let output = output(&stdout)?.unwrap_or(Out::Blocking(stdout));
+    Ok((input, output))
 }
 
-fn output() -> io::Result<Out> {
-    let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let kind = stdout.metadata()?.file_type();
-    if is_anonymous("/proc/self/fd/1")
-        && let Ok(pipe) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
+/// The ends of a client that another process has handed over; an error for those that may block.
+pub(in crate::front) fn of_another(stdin: OwnedFd, stdout: OwnedFd) -> io::Result<(In, Out)> {
+    let may_block = || io::Error::new(io::ErrorKind::InvalidInput, "it is neither a pipe nor a socket");
+    let input = input(&File::from(stdin))?.ok_or_else(may_block)?;
+    let output = output(&File::from(stdout))?.ok_or_else(may_block)?;
+    Ok((input, output))
+}
+
+/// Whether another process of ours can use it as we would.
+pub(super) fn can_be_handed_over(descriptor: &impl AsFd) -> bool {
+    let copy = descriptor.as_fd().try_clone_to_owned().map(File::from);
+    copy.is_ok_and(|file| {
+        let metadata = file.metadata();
+        let is_ours = metadata.as_ref().is_ok_and(|metadata| metadata.uid() == nix::unistd::Uid::effective().as_raw());
+        (is_ours && is_anonymous(&place(&file))) || metadata.is_ok_and(|metadata| metadata.file_type().is_socket())
+    })
+}
+
+fn input(stdin: &File) -> io::Result<Option<In>> {
+    let place = place(stdin);
+    if is_anonymous(&place)
+        && let Ok(pipe) = pipe::OpenOptions::new().open_receiver(&place)
     {
-        return Ok(Out::Pipe(pipe));
+        return Ok(Some(In::Pipe(pipe)));
     }
-    if kind.is_socket()
+    if stdin.metadata()?.file_type().is_socket()
+        && let Ok(socket) = socket(stdin.try_clone()?)
+    {
+        return Ok(Some(In::Socket(socket)));
+    }
+    Ok(None)
+}
+
+fn output(stdout: &File) -> io::Result<Option<Out>> {
+    let place = place(stdout);
+    if is_anonymous(&place)
+        && let Ok(pipe) = pipe::OpenOptions::new().open_sender(&place)
+    {
+        return Ok(Some(Out::Pipe(pipe)));
+    }
+    if stdout.metadata()?.file_type().is_socket()
         && let Ok(socket) = socket(stdout.try_clone()?)
     {
-        return Ok(Out::Socket(socket));
+        return Ok(Some(Out::Socket(socket)));
     }
-    Ok(Out::Blocking(stdout))
+    Ok(None)
+}
+
+fn place(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Whether it is a pipe without a name. One with a name, opened anew, does not tell that its writers have gone already.
@@ -64,13 +91,13 @@ fn is_anonymous(descriptor: &str) -> bool {
 }
 
 fn socket(file: File) -> io::Result<Arc<UnixStream>> {
-    let socket = StdStream::from(std::os::fd::OwnedFd::from(file));
+    let socket = StdStream::from(OwnedFd::from(file));
     socket.set_nonblocking(true)?;
     UnixStream::from_std(socket).map(Arc::new)
 }
 
 /// What the client writes.
-pub(super) enum In {
+pub(in crate::front) enum In {
     Pipe(pipe::Receiver),
     Socket(Arc<UnixStream>),
     Blocking(Box<tokio::io::Stdin>),
@@ -110,7 +137,7 @@ impl Input for In {
 }
 
 /// What the client reads.
-pub(super) enum Out {
+pub(in crate::front) enum Out {
     Pipe(pipe::Sender),
     Socket(Arc<UnixStream>),
     Blocking(File),

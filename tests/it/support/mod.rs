@@ -2,6 +2,7 @@
 
 pub(crate) mod chrome;
 pub(crate) mod client;
+pub(crate) mod control;
 pub(crate) mod fake;
 pub(crate) mod haunt;
 pub(crate) mod hostile;

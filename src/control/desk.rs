@@ -1,0 +1,416 @@
+//! The daemon's side: what each verb does.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    protocol::{Code, Refusal, VERSION},
+    save,
+};
+use crate::{
+    computer::{AddOptions, Computer, Event, Events},
+    config::{Dialect, file, watch::Origin},
+    process,
+    source::CallContext,
+};
+
+/// What can be asked of a daemon, and asking it. Cheap to clone: all clones are one.
+#[derive(Clone)]
+pub struct Control(Arc<Inner>);
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("identity", &self.0.identity).finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    computer: Computer,
+    origin: Option<Origin>,
+    /// The file that `save` writes to, or why there is none.
+    own_file: Result<PathBuf, String>,
+    identity: Option<String>,
+    begun: Instant,
+    leave: CancellationToken,
+    saving: AtomicBool,
+}
+
+/// The outcome of a verb: JSON.
+pub(crate) type Outcome = Result<Box<RawValue>, Refusal>;
+
+/// A verb and its arguments.
+#[derive(Debug)]
+enum Verb {
+    Hello,
+    Status,
+    Tools(Which),
+    Call(Call),
+    Add(Add),
+    Remove(Remove),
+    Restart(One),
+    StopEntry(One),
+    Retry(Which),
+    Ready(Which),
+    Reload,
+    Shutdown,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Nothing {}
+
+/// One entry, or all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Which {
+    namespace: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call {
+    name: String,
+    #[serde(default)]
+    arguments: Option<Box<RawValue>>,
+    /// Whether an entry that is deferred is brought up for it.
+    #[serde(default)]
+    start: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    namespace: String,
+    /// As in the config file.
+    entry: Value,
+    #[serde(default)]
+    deferred: bool,
+    #[serde(default)]
+    save: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remove {
+    namespace: String,
+    #[serde(default)]
+    save: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct One {
+    namespace: String,
+}
+
+/// Tools as they are offered.
+#[derive(Serialize)]
+struct Tools<'a> {
+    tools: &'a [Box<RawValue>],
+}
+
+/// What a daemon says of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hello<'a> {
+    version: &'static str,
+    protocol: u32,
+    pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<PathBuf>,
+    uptime_ms: u64,
+    entries: Vec<String>,
+}
+
+impl Control {
+    /// Control of a Computer. It goes by no file, and nothing is saved.
+    pub fn new(computer: &Computer) -> Self {
+        Self(Arc::new(Inner {
+            computer: computer.clone(),
+            origin: None,
+            own_file: Err("the built-in config is in no file; `computer init` writes one".to_owned()),
+            identity: None,
+            begun: Instant::now(),
+            leave: CancellationToken::new(),
+            saving: AtomicBool::new(false),
+        }))
+    }
+
+    /// Control of a Computer that goes by a file: `reload` reads it again, and what is to be saved is written there if it
+    /// is a file of our own.
+    pub fn of_file(computer: &Computer, origin: Option<Origin>, dialect: Dialect, identity: &str) -> Self {
+        let new = Self::new(computer);
+        let own_file = match &origin {
+            Some(origin) if dialect == Dialect::Computer => Ok(origin.path().to_owned()),
+            Some(origin) => Err(format!(
+                "`{}` is a file of {}, which is never written to; one of our own can be (`computer init` writes one)",
+                origin.path().display(),
+                dialect.program()
+            )),
+            None => new.0.own_file.clone(),
+        };
+        let inner = Inner {
+            computer: computer.clone(),
+            origin,
+            own_file,
+            identity: Some(identity.to_owned()),
+            begun: Instant::now(),
+            leave: CancellationToken::new(),
+            saving: AtomicBool::new(false),
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// Returns when somebody has asked the daemon to leave. Cancel safe.
+    pub async fn left(&self) {
+        self.0.leave.cancelled().await;
+    }
+
+    pub(crate) fn computer(&self) -> &Computer {
+        &self.0.computer
+    }
+
+    /// Does what is asked. Dropping the future takes a call back; what changes the Computer is done all the same.
+    pub(crate) async fn answer(&self, verb: &str, args: Option<&RawValue>) -> Outcome {
+        match Verb::read(verb, args)? {
+            Verb::Hello => made(&self.hello()),
+            Verb::Status => made(&self.computer().health().await),
+            Verb::Tools(tools) => self.tools(tools.namespace.as_deref()),
+            Verb::Call(call) => self.call(&call).await,
+            Verb::Add(add) => self.add(add).await,
+            Verb::Remove(remove) => self.remove(remove).await,
+            Verb::Restart(one) => made(&self.computer().restart_entry(&one.namespace).await?),
+            Verb::StopEntry(one) => {
+                self.computer().stop_entry(&one.namespace).await?;
+                made(&self.computer().entry_health(&one.namespace)?)
+            }
+            Verb::Retry(Which { namespace: None }) => made(&self.computer().retry_degraded().await),
+            Verb::Ready(Which { namespace: None }) => made(&self.computer().ensure_ready().await),
+            Verb::Retry(Which { namespace: Some(one) }) | Verb::Ready(Which { namespace: Some(one) }) => {
+                self.bring_up(&one).await
+            }
+            Verb::Reload => self.reload().await,
+            Verb::Shutdown => {
+                self.0.leave.cancel();
+                made(&serde_json::json!({}))
+            }
+        }
+    }
+
+    /// What a verb follows; nothing when it is one that follows nothing.
+    pub(crate) fn follow(&self, verb: &str, args: Option<&RawValue>) -> Result<Option<Follow>, Refusal> {
+        if verb != "events" {
+            return Ok(None);
+        }
+        let Nothing {} = read(verb, args)?;
+        Ok(Some(Follow::Events(self.computer().events())))
+    }
+
+    fn hello(&self) -> Hello<'_> {
+        Hello {
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: VERSION,
+            pid: std::process::id(),
+            identity: self.0.identity.as_deref(),
+            config: self.0.origin.as_ref().map(|origin| origin.path().to_owned()),
+            uptime_ms: u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            entries: self.computer().entries(),
+        }
+    }
+
+    /// As they are: nothing of them goes through a parser that might change it.
+    fn tools(&self, namespace: Option<&str>) -> Outcome {
+        let tools = match namespace {
+            Some(namespace) => self.computer().catalog_of(namespace)?,
+            None => self.computer().catalog(),
+        };
+        made(&Tools { tools: &tools })
+    }
+
+    async fn call(&self, call: &Call) -> Outcome {
+        if call.start
+            && let Some(namespace) = self.computer().entry_of(&call.name)
+            && self.computer().entry_health(&namespace)?.state == "deferred"
+            && namespace.parse().is_ok_and(|namespace| call.name != crate::status_tool(&namespace))
+        {
+            self.computer().restart_entry(&namespace).await?;
+        }
+        let arguments = call.arguments.as_deref().filter(|arguments| arguments.get() != "null");
+        let answer = self.computer().call_raw(&call.name, arguments, CallContext::default()).await?;
+        RawValue::from_string(answer.get().to_owned()).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
+    }
+
+    /// Brings one entry up that is not, whatever keeps it down.
+    async fn bring_up(&self, namespace: &str) -> Outcome {
+        let health = self.computer().entry_health(namespace)?;
+        if health.healthy {
+            return made(&health);
+        }
+        made(&self.computer().restart_entry(namespace).await?)
+    }
+
+    async fn add(&self, add: Add) -> Outcome {
+        let Add { namespace, entry, deferred, save } = add;
+        let text = serde_json::json!({ "mcpServers": { &namespace: entry } }).to_string();
+        let (config, _) = file::parse(&text, "entry").map_err(|problems| {
+            let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+            Refusal::new(Code::Config, format!("the entry has mistakes: {}", problems.join("; ")))
+        })?;
+        let taken = || Refusal::new(Code::Config, "an entry is needed".to_owned());
+        let (derived, parsed) = config.entries.into_iter().next().ok_or_else(taken)?;
+        if derived.as_str() != namespace {
+            let words = format!("`{namespace}` is no namespace; write it as `{derived}`");
+            return Err(Refusal::new(Code::Invalid, words));
+        }
+        let file = if save { Some(self.own_file()?) } else { None };
+        if self.computer().has_entry(&namespace) {
+            return Err(crate::error::Error::NamespaceTaken(namespace).into());
+        }
+        if let Some(file) = file {
+            let mut written = entry;
+            if deferred && let Some(entry) = written.as_object_mut() {
+                entry.insert("deferred".to_owned(), true.into());
+            }
+            self.save(save::Change::Add(namespace.clone(), written), file).await?;
+            // As the file has it: it belongs to that from now on.
+            self.reload().await?;
+        } else {
+            self.computer().add_entry(&namespace, parsed, AddOptions { deferred }).await?;
+        }
+        made(&self.computer().entry_health(&namespace)?)
+    }
+
+    async fn remove(&self, remove: Remove) -> Outcome {
+        let Remove { namespace, save } = remove;
+        let file = if save { Some(self.own_file()?) } else { None };
+        // It may be in the file alone, removed by hand before.
+        let is_there = self.computer().entry_health(&namespace);
+        if file.is_none() {
+            is_there?;
+        }
+        if let Some(file) = file {
+            self.save(save::Change::Remove(namespace.clone()), file).await?;
+            self.reload().await?;
+        }
+        self.computer().remove_entry(&namespace).await;
+        made(&serde_json::json!({}))
+    }
+
+    fn own_file(&self) -> Result<PathBuf, Refusal> {
+        self.0.own_file.clone().map_err(|reason| Refusal::new(Code::Config, format!("cannot save: {reason}")))
+    }
+
+    async fn save(&self, change: save::Change, file: PathBuf) -> Result<(), Refusal> {
+        struct Turn<'a>(&'a AtomicBool);
+        impl Drop for Turn<'_> {
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        if self.0.saving.swap(true, Ordering::AcqRel) {
+            return Err(Refusal::new(Code::TooMany, "another change is being saved just now; ask again"));
+        }
+        let _turn = Turn(&self.0.saving);
+        let saved = process::blocking(move || save::save(&file, &change)).await;
+        saved.unwrap_or_else(|| Err(Refusal::new(Code::Failed, "saving failed")))
+    }
+
+    async fn reload(&self) -> Outcome {
+        match &self.0.origin {
+            Some(origin) => {
+                let refused = |error: file::LoadError| {
+                    Refusal::new(Code::Config, format!("the config is not applied, what held before holds:\n{error}"))
+                };
+                made(&self.computer().reload(origin).await.map_err(refused)?)
+            }
+            // No file, but it may refer to values that have changed.
+            None => made(&self.computer().apply(self.computer().config().as_ref().clone()).await),
+        }
+    }
+}
+
+impl Verb {
+    fn read(verb: &str, args: Option<&RawValue>) -> Result<Self, Refusal> {
+        let plain = |verb_: Self| read(verb, args).map(|Nothing {}| verb_);
+        match verb {
+            "hello" => plain(Self::Hello),
+            "status" => plain(Self::Status),
+            "tools" => read(verb, args).map(Self::Tools),
+            "call" => read(verb, args).map(Self::Call),
+            "add" => read(verb, args).map(Self::Add),
+            "remove" => read(verb, args).map(Self::Remove),
+            "restart" => read(verb, args).map(Self::Restart),
+            "stop-entry" => read(verb, args).map(Self::StopEntry),
+            "retry" => read(verb, args).map(Self::Retry),
+            "ready" => read(verb, args).map(Self::Ready),
+            "reload" => plain(Self::Reload),
+            "shutdown" => plain(Self::Shutdown),
+            _ => {
+                let known = VERBS.join(", ");
+                let words = format!("there is no verb `{}`; there are {known}", verb.escape_debug());
+                Err(Refusal::new(Code::UnknownVerb, words))
+            }
+        }
+    }
+}
+
+/// All verbs.
+const VERBS: [&str; 16] = [
+    "hello",
+    "status",
+    "tools",
+    "call",
+    "add",
+    "remove",
+    "restart",
+    "stop-entry",
+    "retry",
+    "ready",
+    "events",
+    "logs",
+    "reload",
+    "shutdown",
+    "attach",
+    "cancel",
+];
+
+fn read<T: DeserializeOwned>(verb: &str, args: Option<&RawValue>) -> Result<T, Refusal> {
+    let text = args.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
+    serde_json::from_str(text).map_err(|error| Refusal::arguments(verb, error))
+}
+
+fn made(value: &impl Serialize) -> Outcome {
+    to_raw_value(value).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
+}
+
+/// Something that is followed.
+pub(crate) enum Follow {
+    Events(Events),
+}
+
+impl Follow {
+    /// The next of it as JSON; nothing at its end. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<Box<RawValue>> {
+        match self {
+            Self::Events(events) => {
+                let event: Event = events.next().await?;
+                to_raw_value(&event).ok()
+            }
+        }
+    }
+}
