@@ -42,7 +42,7 @@ fn bash_completes_verbs_and_their_options() {
         );
         printed(&scratch, &bash, &script).lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(complete("computer st", 1), ["status"]);
+    assert_eq!(complete("computer stat", 1), ["status"]);
     assert_eq!(complete("computer doctor --js", 2), ["--json"]);
     assert_eq!(complete("computer completions z", 2), ["zsh"]);
     let all = complete("computer ''", 1);
