@@ -6,6 +6,8 @@ mod control;
 pub(crate) mod dispatch;
 mod event;
 mod health;
+mod known;
+mod memory;
 mod plan;
 mod problems;
 mod programs;

@@ -189,6 +189,17 @@ pub enum EntryKind {
     Shell(ShellConfig),
 }
 
+impl EntryKind {
+    /// When it is up, and how much is asked of it at a time.
+    pub fn demand(&self) -> Demand {
+        match self {
+            Self::Stdio(config) => config.demand,
+            Self::Http(config) => config.demand,
+            Self::Shell(_) => Demand::default(),
+        }
+    }
+}
+
 /// A stdio entry. Texts may hold `${…}` references, which are filled in at each start.
 #[derive(Clone, PartialEq)]
 pub struct StdioConfig {
@@ -218,6 +229,8 @@ pub struct StdioConfig {
     pub max_message: usize,
     /// Whether it is brought back when it ends by itself.
     pub restart: Restart,
+    /// When it is up, and how much is asked of it at a time.
+    pub demand: Demand,
     /// What its processes may use.
     pub limits: Limits,
 }
@@ -238,6 +251,7 @@ impl StdioConfig {
             probe_interval: Duration::from_secs(30),
             max_message: 16 << 20,
             restart: Restart::default(),
+            demand: Demand::default(),
             limits: Limits::default(),
         }
     }
@@ -301,6 +315,8 @@ pub struct HttpConfig {
     pub max_message: usize,
     /// Whether it is connected again when the connection is lost.
     pub restart: Restart,
+    /// When it is up, and how much is asked of it at a time.
+    pub demand: Demand,
 }
 
 /// How an HTTP entry is spoken to.
@@ -326,6 +342,7 @@ impl HttpConfig {
             probe_interval: Duration::from_secs(30),
             max_message: 16 << 20,
             restart: Restart::default(),
+            demand: Demand::default(),
         }
     }
 
@@ -350,6 +367,18 @@ impl From<HttpConfig> for EntryConfig {
     fn from(config: HttpConfig) -> Self {
         EntryKind::Http(config).into()
     }
+}
+
+/// When an entry is up, and how much is asked of it at a time. By default it is up all the time, and asked whatever comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// Started at its first call. Until then it shows the tools that it had last; it is started once to learn them when
+    /// they are not known.
+    pub lazy: bool,
+    /// Ended after so long without a call, and started again by the next one. Its tools stay listed.
+    pub idle_stop: Option<Duration>,
+    /// How many calls are sent to it at a time. More wait for their turn, which the clients have one after the other.
+    pub max_concurrent: Option<usize>,
 }
 
 /// Whether an entry is brought back when it ends by itself.

@@ -1,6 +1,7 @@
 //! An entry as a unit: from its recipe to what stands behind its namespace.
 
 mod basis;
+mod gate;
 mod http;
 mod shell;
 mod stdio;
@@ -8,6 +9,7 @@ mod stdio;
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use basis::Basis;
+use gate::{Gate, Usage};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     process::{Keeper, Tail},
     shell::Shell,
     shutdown::Grace,
-    source::{Face, Notices},
+    source::{Face, Notices, Turns},
     supervisor::{Event, Live, Policy, Unit},
 };
 
@@ -30,6 +32,10 @@ pub(crate) struct Entry {
     recipe: Arc<Recipe>,
     learnt: stdio::Learnt,
     reached: http::Learnt,
+    /// Whether the next start only has to tell what it has.
+    learns: bool,
+    /// Those who wait for their turn do so over the entry's ends and beginnings.
+    turns: Option<Turns>,
 }
 
 /// What an entry is started from.
@@ -70,9 +76,12 @@ impl Said {
 }
 
 impl Entry {
-    pub(crate) fn new(basis: Basis) -> Self {
+    /// `is_known` says whether it is known what it has.
+    pub(crate) fn new(basis: Basis, is_known: bool) -> Self {
         let recipe = basis.recipe();
-        Self { basis, recipe, learnt: stdio::Learnt::default(), reached: http::Learnt::default() }
+        let learns = !is_known && recipe.config.kind.demand().lazy;
+        let (learnt, reached) = (stdio::Learnt::default(), http::Learnt::default());
+        Self { basis, recipe, learnt, reached, learns, turns: None }
     }
 
     /// Waits for what was started to be used: managed programs that are on their way, and browsers that it refers to.
@@ -88,8 +97,26 @@ impl Entry {
         let recipe = self.basis.for_a_start().await;
         if !recipe.starts_the_same_as(&self.recipe) {
             (self.learnt, self.reached) = (stdio::Learnt::default(), http::Learnt::default());
+            self.learns = recipe.config.kind.demand().lazy;
         }
         self.recipe = recipe;
+    }
+
+    /// Puts the gate before an entry that is up, where its configuration wants one.
+    fn guarded(&mut self, server: Server) -> Running {
+        let demand = self.recipe.config.kind.demand();
+        self.turns = demand.max_concurrent.map(|limit| match self.turns.take() {
+            Some(turns) => {
+                turns.allow(limit);
+                turns
+            }
+            None => Turns::new(limit),
+        });
+        let learns = std::mem::take(&mut self.learns);
+        let is_watched = learns || demand.idle_stop.is_some();
+        let usage = is_watched.then(|| Usage::new(demand.idle_stop, learns, self.recipe.subscribed.clone()));
+        let face = Gate::before(server.face(), (usage.clone(), self.turns.clone()));
+        Running { server, face, usage }
     }
 }
 
@@ -140,18 +167,19 @@ impl Unit for Entry {
             self.take_recipe().await;
         };
         cancel.run_until_cancelled(ready).await.ok_or(Error::Cancelled)?;
-        match &self.recipe.config.kind {
+        let server = match &self.recipe.config.kind {
             EntryKind::Stdio(config) => {
-                stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Running::Stdio)
+                stdio::start(&self.recipe, config, &mut self.learnt, cancel).await.map(Box::new).map(Server::Stdio)?
             }
             EntryKind::Http(config) => {
-                http::start(&self.recipe, config, &mut self.reached, cancel).await.map(Box::new).map(Running::Http)
+                http::start(&self.recipe, config, &mut self.reached, cancel).await.map(Box::new).map(Server::Http)?
             }
             EntryKind::Shell(config) => {
                 let started = cancel.run_until_cancelled(shell::start(&self.recipe, config)).await;
-                started.ok_or(Error::Cancelled)?.map(Running::Shell)
+                started.ok_or(Error::Cancelled)?.map(Server::Shell)?
             }
-        }
+        };
+        Ok(self.guarded(server))
     }
 
     async fn is_mended(&mut self, error: &Error) -> Option<bool> {
@@ -163,15 +191,21 @@ impl Unit for Entry {
 }
 
 /// An entry that is up.
-pub(crate) enum Running {
+pub(crate) struct Running {
+    server: Server,
+    face: Face,
+    /// Whether it is of use, where it ends when it is not.
+    usage: Option<Arc<Usage>>,
+}
+
+/// What stands behind its namespace.
+enum Server {
     Stdio(Box<stdio::Server>),
     Http(Box<http::Server>),
     Shell(Shell),
 }
 
-impl Live for Running {
-    type Face = Face;
-
+impl Server {
     fn face(&self) -> Face {
         match self {
             Self::Stdio(server) => server.face(),
@@ -180,6 +214,7 @@ impl Live for Running {
         }
     }
 
+    /// What happens to it next. Cancel safe.
     async fn next(&mut self) -> Event {
         match self {
             Self::Stdio(server) => server.next().await,
@@ -188,20 +223,37 @@ impl Live for Running {
             Self::Shell(_) => std::future::pending().await,
         }
     }
+}
+
+impl Live for Running {
+    type Face = Face;
+
+    fn face(&self) -> Face {
+        self.face.clone()
+    }
+
+    async fn next(&mut self) -> Event {
+        let Some(usage) = &self.usage else { return self.server.next().await };
+        tokio::select! {
+            biased;
+            event = self.server.next() => event,
+            () = usage.over() => Event::Unused,
+        }
+    }
 
     fn let_down(&self, error: &Error) {
-        match self {
-            Self::Stdio(server) => server.let_down(error),
-            Self::Http(server) => server.let_down(error),
-            Self::Shell(_) => {}
+        match &self.server {
+            Server::Stdio(server) => server.let_down(error),
+            Server::Http(server) => server.let_down(error),
+            Server::Shell(_) => {}
         }
     }
 
     async fn stop(self, grace: Grace) {
-        match self {
-            Self::Stdio(server) => server.stop(grace).await,
-            Self::Http(server) => server.stop(grace).await,
-            Self::Shell(shell) => shell.stop(grace).await,
+        match self.server {
+            Server::Stdio(server) => server.stop(grace).await,
+            Server::Http(server) => server.stop(grace).await,
+            Server::Shell(shell) => shell.stop(grace).await,
         }
     }
 }

@@ -129,8 +129,8 @@ fn offers_status(status: &Status<Face>, when: StatusTools) -> bool {
             State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => !status.was_up,
             // Between two failed attempts the catalog must not flicker.
             State::Starting { .. } => !status.was_up && status.last_error.is_some(),
-            // What the user switched off is no business of an agent's.
-            State::Idle | State::Ready(_) | State::Held(Reason::Disabled) => false,
+            // What the user switched off is no business of an agent's, and what nobody uses wants no help.
+            State::Idle | State::Ready(_) | State::Held(Reason::Disabled | Reason::Unused) => false,
         },
     }
 }

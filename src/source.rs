@@ -1,6 +1,7 @@
 //! The one face of whatever stands behind a namespace.
 
 mod notices;
+mod turns;
 mod value;
 
 use std::{fmt, future::Future, ops::Range, pin::Pin, sync::Arc};
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 pub(crate) use notices::{Heard, Listener, Notice, Notices};
+pub(crate) use turns::{Place, TOO_MANY, Turns};
 
 /// Something that has tools, and may have more: an MCP session, the shell.
 ///
@@ -40,6 +42,16 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// next.
     fn may_miss(&self) -> bool {
         false
+    }
+
+    /// Whether a text holds a value that must not be seen, and so must not be kept.
+    fn has_secret_in(&self, _text: &str) -> bool {
+        false
+    }
+
+    /// How its calls take turns, where not all are sent at once.
+    fn turns(&self) -> Option<&Turns> {
+        None
     }
 
     /// Passes a notification of a client on.
@@ -165,6 +177,12 @@ impl<'a> Call<'a> {
 }
 
 impl KeptCall {
+    /// Whether it has the entry work, so that it waits for its turn: what is only told, or asked about work under way,
+    /// does not.
+    pub(crate) fn is_work(&self) -> bool {
+        matches!(self.method.as_str(), CALL_TOOL | "prompts/get" | "resources/read" | "completion/complete")
+    }
+
     /// Does something with it as it was, and with further parameters.
     pub(crate) fn with<T>(&self, more: &[(&str, &RawValue)], use_it: impl FnOnce(Call<'_>) -> T) -> T {
         let known = self.rest.iter().filter(|(name, _)| more.iter().all(|(new, _)| new != name));
@@ -233,6 +251,9 @@ pub struct CallContext {
     pub log_level: Option<Arc<str>>,
     /// Whether the caller deals with `input_required` results itself instead of being asked through `ask`.
     pub input_required: bool,
+    /// Tells the client apart for which the call is made: clients have their turns one after the other where an entry
+    /// takes only so many calls at a time. Calls without it are those of one client.
+    pub client: Option<u64>,
 }
 
 impl fmt::Debug for CallContext {

@@ -55,6 +55,8 @@ pub(crate) trait Live: Send + 'static {
 pub(crate) enum Event {
     /// Its face shows something else.
     Changed,
+    /// Nobody uses it, and it takes no more work: it is to be ended until somebody does.
+    Unused,
     /// It ended by itself.
     Ended(crate::Error),
 }
@@ -102,17 +104,28 @@ impl End {
 /// What a unit gets to leave in order, unless somebody is in a hurry.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// A supervisor for a unit. The caller owns the task in which the future runs; it ends after [`Handle::end`].
+/// [`supervise_known`], for a unit of which nothing is known.
 pub(crate) fn supervise<U: Unit>(
     unit: U,
     policy: Policy,
     begin: Begin,
 ) -> (Handle<<U::Live as Live>::Face>, impl Future<Output = ()> + Send) {
+    supervise_known(unit, policy, begin, None)
+}
+
+/// A supervisor for a unit, which shows what is known of it before it is up. The caller owns the task in which the future runs; it ends after [`Handle::end`].
+pub(crate) fn supervise_known<U: Unit>(
+    unit: U,
+    policy: Policy,
+    begin: Begin,
+    known: Option<<U::Live as Live>::Face>,
+) -> (Handle<<U::Live as Live>::Face>, impl Future<Output = ()> + Send) {
     let (mailbox, commands) = mpsc::unbounded_channel();
-    let (publisher, status) = watch::channel(Status::new(match begin {
+    let state = match begin {
         Begin::Start => State::Idle,
         Begin::Held(reason) => State::Held(reason),
-    }));
+    };
+    let (publisher, status) = watch::channel(Status { known, ..Status::new(state) });
     let end = End::new();
     let commands = Mailbox::new(commands);
     let (renewed, begun, refusals) = (false, false, 0);
@@ -143,7 +156,7 @@ impl<F: Clone> Handle<F> {
         drop(self.send(Command::Restart));
     }
 
-    /// Starts what should be up and is not; returns when that has succeeded or failed.
+    /// Starts what should be up and is not, and what is to be up when it is used; returns when that has succeeded or failed.
     pub(crate) async fn ensure(&self) {
         self.ask(Command::Ensure).await;
     }

@@ -78,6 +78,12 @@ pub(crate) fn serving(directory: &Path, floor: &str, entries: Entries) -> io::Re
     Ok(vec![computer(), "serve".to_owned(), "--stdio".to_owned(), "--config".to_owned(), text(&path)?])
 }
 
+/// The command, with what it keeps on disk apart from that of other rounds.
+pub(crate) fn keeping(directory: &Path, round: usize, command: Vec<String>) -> Vec<String> {
+    let state = format!("XDG_STATE_HOME={}", directory.join(format!("state-{round}")).display());
+    ["env".to_owned(), state].into_iter().chain(command).collect()
+}
+
 /// How large a machine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entries {

@@ -174,6 +174,8 @@ fn row(entry: &EntryPlan) -> Vec<String> {
         notes.push("disabled".to_owned());
     } else if entry.deferred {
         notes.push("deferred".to_owned());
+    } else if entry.lazy {
+        notes.push("started at its first call".to_owned());
     }
     let sets = if entry.url.is_some() { "sends" } else { "sets" };
     if !entry.variables.is_empty() {

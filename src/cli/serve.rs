@@ -69,8 +69,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         wanted => wanted?,
     };
     let (mut shutdown, reload) = signals(&args)?;
+    let catalogs = fronts::catalogs(&loaded);
     let (computer, manager) = (Computer::new(loaded.config), Manager::of_environment());
     let control = Control::of_file(&computer, origin.clone(), loaded.dialect, &fronts.identity());
+    if let Some(catalogs) = catalogs {
+        computer.remember_in(catalogs);
+    }
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));

@@ -123,7 +123,7 @@ fn nothing_is_up(health: &ComputerHealth) -> bool {
     let (mut some, mut up) = (false, false);
     for entry in wanted {
         some = true;
-        up |= entry.state == "ready";
+        up |= matches!(entry.state, "ready" | "idle");
     }
     some && !up
 }

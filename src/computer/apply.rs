@@ -196,7 +196,9 @@ impl Switch {
     fn change(&mut self, slots: &mut Slots, recipe: Recipe, moved: bool) {
         let Some(slot) = slots.by_name.get_mut(&recipe.namespace) else { return };
         let namespace = recipe.namespace.to_string();
-        let starts_otherwise = moved || !recipe.starts_the_same_as(&slot.recipe);
+        // What nobody uses looks at its values when somebody does.
+        let is_unused = slot.live.as_ref().is_some_and(|live| live.handle.status().is_unused());
+        let starts_otherwise = (moved && !is_unused) || !recipe.starts_the_same_as(&slot.recipe);
         if !starts_otherwise && recipe.config == slot.recipe.config {
             // What holds for all entries may be something else for its next start.
             slot.follow(recipe);

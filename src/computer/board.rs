@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     Event, event_channel,
+    memory::Memory,
     relay::{Levels, Tasks},
 };
 use crate::{
@@ -36,6 +37,8 @@ pub(crate) struct Board {
     programs: Programs,
     /// Who has the programs that outlive their entries.
     pub(super) keeper: Keeper,
+    /// Where is kept what entries list.
+    pub(super) memory: OnceLock<Arc<Memory>>,
     notices: Notices,
     pub(super) levels: Levels,
     tasks: Tasks,
@@ -113,6 +116,7 @@ impl Board {
             withheld: Withheld::default(),
             programs: Programs::default(),
             keeper: Keeper::default(),
+            memory: OnceLock::new(),
             notices: Notices::default(),
             levels: Levels::default(),
             tasks: Tasks::default(),
@@ -178,7 +182,9 @@ impl Board {
     pub(super) fn only_deferred_refer_to(&self, browser: &str) -> bool {
         let slots = self.slots();
         let mut who = slots.by_name.values().filter(|slot| slot.refers_to(browser)).peekable();
-        who.peek().is_some() && who.all(|slot| slot.deferred || slot.recipe.config.disabled)
+        let is_later =
+            |slot: &Slot| slot.deferred || slot.recipe.config.disabled || slot.recipe.config.kind.demand().lazy;
+        who.peek().is_some() && who.all(is_later)
     }
 
     /// The running entries that refer to a browser.

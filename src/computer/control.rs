@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{OptionFuture, join, join_all, join3};
 use tokio::runtime::Handle as Runtime;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
@@ -24,7 +24,7 @@ use crate::{
     name::Namespace,
     process,
     source::Face,
-    supervisor::{self, Begin, GRACE, Handle, Reason, State, Status},
+    supervisor::{self, GRACE, Handle, State, Status},
 };
 
 /// How long programs that outlive their entry may take to leave when they are asked to.
@@ -312,14 +312,13 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
     if let Some(live) = &slot.live {
         return live.handle.clone();
     }
-    let begin = match &slot.recipe.config {
-        config if config.disabled => Begin::Held(Reason::Disabled),
-        _ if slot.deferred => Begin::Held(Reason::Deferred),
-        _ => Begin::Start,
-    };
+    let (begin, known) = board.beginning(slot);
     let namespace = slot.recipe.namespace.clone();
-    let (handle, supervised) = supervisor::supervise(Entry::new(slot.basis.clone()), slot.recipe.policy(), begin);
+    let unit = Entry::new(slot.basis.clone(), known.is_some());
+    let (handle, supervised) = supervisor::supervise_known(unit, slot.recipe.policy(), begin, known);
     let following = follow(board.clone(), namespace.clone(), handle.clone());
+    let remembering: OptionFuture<_> =
+        board.memory.get().map(|memory| memory.clone().follow(slot.basis.clone(), handle.clone())).into();
     let (stop, leaving) = (run.stop.clone(), handle.clone());
     // At the highest level, so that whatever is logged at all says which entry it is about.
     let span = tracing::error_span!("entry", %namespace);
@@ -331,7 +330,7 @@ fn drive(board: &Arc<Board>, run: &Run, slot: &mut Slot) -> Handle<Face> {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            _ = join(supervised, following) => {}
+            _ = join3(supervised, following, remembering) => {}
             () = deserted => {}
         }
     };

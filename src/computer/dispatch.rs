@@ -6,14 +6,14 @@ mod tests;
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde_json::{Value, value::RawValue};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{board::Board, status_tool, words};
 use crate::{
     error::{Delivery, Error, Result},
     name::namespace_of,
     registry::{self, Registry, Target},
-    source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Waiting},
+    source::{Answer, CALL_TOOL, Call, CallContext, Face, KeptCall, Place, TOO_MANY, Waiting},
     supervisor::{Handle, Reason, State, Status},
 };
 
@@ -101,7 +101,7 @@ pub(crate) fn send(
         // The ordinary case: nothing is copied, no task is woken.
         return answer;
     }
-    let way = Way { handle: handle.clone(), namespace: namespace.to_owned(), repeatable };
+    let way = Way { handle: handle.clone(), namespace: namespace.to_owned(), repeatable, place: None };
     way.send(call.keep(), context)
 }
 
@@ -150,15 +150,40 @@ fn unlisted(
 /// An entry when it is up; it is waited for until then.
 async fn ready(handle: &Handle<Face>, namespace: &str, context: &CallContext, until: Instant) -> Result<Face> {
     let cancel = context.cancel.clone().unwrap_or_default();
-    match cancel.run_until_cancelled(timeout_at(until, settled(handle, namespace))).await {
-        None => Err(Error::Cancelled),
-        Some(Ok(outcome)) => outcome,
-        Some(Err(_)) => Err(not_ready(namespace, &handle.status(), Some(PATIENCE))),
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Error::Cancelled),
+        outcome = settled(handle, namespace) => outcome,
+        () = patience(handle, until) => {
+            let late = || not_ready(namespace, &handle.status(), Some(PATIENCE + until.elapsed()));
+            open(handle).ok_or_else(late)
+        }
     }
 }
 
-/// An entry when it is up, or why it is not to be. One whose credentials were refused is tried once more at once: they
-/// may have been renewed, and all who call meanwhile wait for the same try.
+/// Returns when a call has waited long enough. What was listed before it was up is waited for until its start, which has
+/// a clock of its own, has come to something.
+async fn patience(handle: &Handle<Face>, until: Instant) {
+    sleep_until(until).await;
+    let _ = handle.watch().wait_for(|status| !status.is_awaited()).await;
+}
+
+/// Returns when an entry has been down for longer than a call waits for it, or is not to come back.
+async fn lost(handle: &Handle<Face>, namespace: &str) -> Error {
+    let mut watch = handle.watch();
+    loop {
+        if watch.wait_for(|status| status.ready().is_none()).await.is_err() {
+            return gone(namespace);
+        }
+        let back = ready(handle, namespace, &CallContext::default(), Instant::now() + PATIENCE).await;
+        if let Err(error) = back {
+            return error;
+        }
+    }
+}
+
+/// An entry when it is up, or why it is not to be. One that nobody has used is started. One whose credentials were refused
+/// is tried once more at once: they may have been renewed, and all who call meanwhile wait for the same try.
 async fn settled(handle: &Handle<Face>, namespace: &str) -> Result<Face> {
     let mut watch = handle.watch();
     let mut was_tried = false;
@@ -168,15 +193,16 @@ async fn settled(handle: &Handle<Face>, namespace: &str) -> Result<Face> {
                 .wait_for(|status| status.ready().is_some_and(|face| face.is_open()) || status.is_settled_down())
                 .await;
             let Ok(status) = settled else { return Err(gone(namespace)) };
-            status.ready().cloned().ok_or_else(|| (not_ready(namespace, &status, None), is_worth_a_try(&status)))
+            status.ready().cloned().ok_or_else(|| {
+                let is_tried = status.is_unused() || (!was_tried && is_worth_a_try(&status));
+                was_tried |= is_tried && !status.is_unused();
+                (not_ready(namespace, &status, None), is_tried)
+            })
         };
         match outcome {
             Ok(face) => return Ok(face),
-            Err((_, true)) if !was_tried => {
-                was_tried = true;
-                handle.ensure().await;
-            }
-            Err((error, _)) => return Err(error),
+            Err((_, true)) => handle.ensure().await,
+            Err((error, false)) => return Err(error),
         }
     }
 }
@@ -191,14 +217,19 @@ struct Way {
     handle: Handle<Face>,
     namespace: String,
     repeatable: Repeatable,
+    /// Its turn, or its place among those that wait for theirs, where the entry takes only so many calls at a time.
+    place: Option<Place>,
 }
 
 impl Way {
-    fn send(self, call: KeptCall, context: CallContext) -> Waiting<Answer> {
+    fn send(mut self, call: KeptCall, context: CallContext) -> Waiting<Answer> {
         // What can go out at once does, before anybody polls.
-        let first = open(&self.handle).and_then(|face| call.with(&[], |call| face.call(call, context.clone())));
+        let first = match open(&self.handle) {
+            Some(face) => self.hand_over(&face, &call, &context),
+            None => Ok(None),
+        };
         Box::pin(async move {
-            let first = match first {
+            let first = match first? {
                 Some(first) => first,
                 None => self.send_to_next(&call, &context).await?,
             };
@@ -214,17 +245,60 @@ impl Way {
         })
     }
 
+    /// Hands a request over, if it is its turn and there is somebody to take it.
+    fn hand_over(&mut self, face: &Face, call: &KeptCall, context: &CallContext) -> Result<Option<Waiting<Answer>>> {
+        if self.place.is_none()
+            && let Some(turns) = face.turns().filter(|_| call.is_work())
+        {
+            self.place = Some(turns.enter(context.client).ok_or_else(|| too_many(&self.namespace))?);
+        }
+        if self.waits() {
+            return Ok(None);
+        }
+        Ok(call.with(&[], |call| face.clone().call(call, context.clone())))
+    }
+
+    /// Whether it is not its turn yet.
+    fn waits(&self) -> bool {
+        self.place.as_ref().is_some_and(|place| !place.has_turn())
+    }
+
     /// Sends to whoever is up next. One that goes before it has taken the request is none.
-    async fn send_to_next(&self, call: &KeptCall, context: &CallContext) -> Result<Waiting<Answer>> {
+    async fn send_to_next(&mut self, call: &KeptCall, context: &CallContext) -> Result<Waiting<Answer>> {
         // In all: one that comes and goes keeps nobody waiting for ever.
-        let until = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + PATIENCE;
         loop {
+            if self.waits() {
+                self.turn(context).await?;
+                until = Instant::now() + PATIENCE;
+            }
             let face = ready(&self.handle, &self.namespace, context, until).await?;
-            if let Some(sent) = call.with(&[], |call| face.call(call, context.clone())) {
+            if let Some(sent) = self.hand_over(&face, call, context)? {
                 return Ok(sent);
             }
         }
     }
+
+    /// Waits for its turn. An entry that is down meanwhile is waited for as long as without turns.
+    async fn turn(&mut self, context: &CallContext) -> Result<()> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let cancel = context.cancel.clone().unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(Error::Cancelled),
+            () = place.turn() => Ok(()),
+            error = lost(&self.handle, &self.namespace) => Err(error),
+        }
+    }
+}
+
+/// What is said to a caller for whom there is no place any more.
+fn too_many(namespace: &str) -> Error {
+    let message = format!(
+        "too many calls wait for their turn at entry `{namespace}` already (`maxConcurrent`); wait for answers before \
+         asking more"
+    );
+    Error::Server { code: TOO_MANY, message, data: None }
 }
 
 /// What is said to somebody who called an entry that is not up, and who may have waited for it.

@@ -355,14 +355,14 @@ fn fill(health: &mut EntryHealth, handle: &Handle<Face>, problems: &mut Vec<Stri
     let status = handle.status();
     health.state = state_name(&status.state);
     health.error = reason(&status);
-    health.healthy = status.ready().is_some() && health.error.is_none();
+    health.healthy = (status.ready().is_some() || status.is_unused()) && health.error.is_none();
     health.restarts = status.restarts;
     health.attempt = attempt(&status.state);
     health.retry_in_ms = status.retry_at().map(|at| millis(at.saturating_duration_since(Instant::now())));
     health.last_error = status.last_error.as_ref().map(ToString::to_string);
     let up = status.ready();
     health.uptime_ms = up.map(|_| millis(status.since.elapsed()));
-    if let Some(face) = up.or(status.last_face.as_ref()) {
+    if let Some(face) = up.or(status.last_face.as_ref()).or(status.known.as_ref()) {
         let about = face.about();
         health.pid = about.pid.filter(|_| up.is_some());
         health.server_info = about.server_info;

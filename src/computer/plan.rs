@@ -31,6 +31,9 @@ pub struct EntryPlan {
     pub deferred: bool,
     /// Never connected.
     pub disabled: bool,
+    /// Connected at its first call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lazy: bool,
     /// Where it is, secrets masked; for HTTP entries alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -105,6 +108,7 @@ async fn plan(recipe: &Recipe) -> EntryPlan {
         command_line: None,
         deferred: recipe.config.deferred,
         disabled: recipe.config.disabled,
+        lazy: recipe.config.kind.demand().lazy,
         url: None,
         variables: sets.iter().map(|(name, _)| name.clone()).collect(),
         problem: None,

@@ -344,7 +344,7 @@ fn stands(status: &Status<Face>) -> Standing {
 /// Entries that were started with another address of a browser, or could not be without one, are started anew.
 async fn restart_those_who_knew_another(board: &Board, name: &str) {
     for (basis, handle, policy) in board.who_refers_to(name) {
-        if basis.has_moved().await {
+        if !handle.status().is_unused() && basis.has_moved().await {
             // What comes of it is told by the entry's state.
             drop(handle.renew(Renewal { policy, next: Next::Again }));
         }

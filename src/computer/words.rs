@@ -13,7 +13,8 @@ use crate::{
 /// A state as people and programs see it.
 pub(super) fn state_name<F>(state: &State<F>) -> &'static str {
     match state {
-        State::Idle => "idle",
+        // That nobody uses it is all that keeps one that is unused from being up.
+        State::Idle | State::Held(Reason::Unused) => "idle",
         State::Starting { .. } => "starting",
         State::Ready(_) => "ready",
         State::Waiting { .. } => "waiting",
@@ -37,6 +38,9 @@ pub(super) fn reason(status: &Status<Face>) -> Option<String> {
     if let Some(face) = status.ready() {
         return face.silence();
     }
+    if status.is_unused() {
+        return None;
+    }
     let (stopped, held) = ("Stopped - connect via restart_entry()", "Deferred - connect via restart_entry()");
     Some(reason_of_unit(status, stopped, held))
 }
@@ -52,7 +56,7 @@ fn reason_of_unit<F: Clone>(status: &Status<F>, stopped: &str, deferred: &str) -
         State::Ready(_)
         | State::Waiting { .. }
         | State::Failed(_)
-        | State::Held(Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
+        | State::Held(Reason::Unused | Reason::NeedsAuth { .. } | Reason::NeedsInput) => "",
     };
     status.error().map_or_else(|| words.to_owned(), ToString::to_string)
 }
@@ -69,7 +73,10 @@ pub(super) fn cure(status: &Status<Face>, waited: Option<Duration>) -> Option<St
         State::Failed(_) => Some("mend what keeps it down and restart the entry".to_owned()),
         State::Held(Reason::Disabled) => Some("take `disabled` out of its configuration to use it".to_owned()),
         // The reason says it.
-        State::Idle | State::Ready(_) | State::Stopped | State::Held(Reason::Deferred | Reason::NeedsInput) => None,
+        State::Idle
+        | State::Ready(_)
+        | State::Stopped
+        | State::Held(Reason::Deferred | Reason::Unused | Reason::NeedsInput) => None,
     };
     let said: Vec<String> = waited.into_iter().chain(next).collect();
     (!said.is_empty()).then(|| said.join("; "))

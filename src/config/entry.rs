@@ -327,12 +327,20 @@ mod tests {
     }
 
     #[test]
-    fn planned_keys_are_known_and_refused() {
-        let keys = ["maxConcurrent", "lazy", "idleStop"];
-        for key in keys {
-            let found = mistakes(&format!(r#"{{ "command": "x", "{key}": 1 }}"#));
-            assert!(found[0].starts_with(&format!("19: `{key}` is not there yet in this version: ")), "{found:?}");
+    fn when_it_is_up_is_no_business_of_a_shell_and_must_make_sense() {
+        for key in ["lazy", "idleStop", "maxConcurrent"] {
+            let found = mistakes(&format!(r#"{{ "type": "shell", "mode": "unrestricted", "{key}": 1 }}"#));
+            assert_eq!(found, [format!("44: `{key}` is for stdio entries")]);
         }
+        let found = mistakes(r#"{ "command": "x", "lazy": 1, "idleStop": 0, "maxConcurrent": 0 }"#);
+        assert_eq!(
+            found,
+            [
+                "27: `mcpServers.e.lazy`: expected true or false, found a number",
+                "42: `mcpServers.e.idleStop`: expected a duration above zero",
+                "62: `mcpServers.e.maxConcurrent`: expected a whole number from 1 to 10000, found 0",
+            ]
+        );
     }
 
     #[test]

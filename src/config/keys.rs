@@ -64,12 +64,8 @@ fn not_yet(shape: Shape) -> &'static [(&'static str, &'static str)] {
             ("pin", "refusing tools whose definition changed"),
             ("audit", "a record of the calls"),
         ],
-        Shape::Entry => &[
-            ("maxConcurrent", "a limit on calls at the same time"),
-            ("lazy", "connecting at the first call"),
-            ("idleStop", "stopping an entry that nobody uses"),
-        ],
         Shape::Root
+        | Shape::Entry
         | Shape::Tools
         | Shape::Diagnostics
         | Shape::Limits

@@ -1,7 +1,7 @@
 //! The kinds of entries as they are written.
 
 use super::{
-    HttpConfig, InheritEnv, Login, ShellConfig, ShellMode, StdioConfig,
+    Demand, HttpConfig, InheritEnv, Login, ShellConfig, ShellMode, StdioConfig,
     entry::{RESTARTS, set},
     fields::{Fields, Member, Node},
     limits, mode, template,
@@ -11,6 +11,8 @@ use super::{
 
 /// Below it no answer fits; above it a single message fills the memory.
 pub(super) const MAX_MESSAGE: std::ops::RangeInclusive<usize> = 1024..=1 << 30;
+/// More than any server is good at.
+const MAX_CONCURRENT: std::ops::RangeInclusive<usize> = 1..=10_000;
 pub(super) const MAX_OUTPUT: std::ops::RangeInclusive<usize> = 1..=100_000_000;
 
 /// `None` without a usable command. Every key is asked for in any case.
@@ -29,6 +31,7 @@ pub(super) fn stdio(fields: &mut Fields<'_>) -> Option<StdioConfig> {
     set(&mut config.probe_interval, fields.take("probeInterval").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    config.demand = demand(fields);
     set(&mut config.limits, fields.take("limits").and_then(|node| limits::limits(&node)));
     windows::unwrap(&mut config);
     command.map(|_| config)
@@ -46,7 +49,17 @@ pub(super) fn http(fields: &mut Fields<'_>) -> Option<HttpConfig> {
     set(&mut config.probe_interval, fields.take("probeInterval").and_then(|node| node.duration()));
     set(&mut config.max_message, fields.take("maxMessage").and_then(|node| node.whole(MAX_MESSAGE)));
     set(&mut config.restart, fields.take("restart").and_then(|node| node.one_of(RESTARTS)));
+    config.demand = demand(fields);
     url.map(|_| config)
+}
+
+/// When it is up, and how much is asked of it at a time.
+fn demand(fields: &mut Fields<'_>) -> Demand {
+    Demand {
+        lazy: fields.take("lazy").and_then(|node| node.flag()).unwrap_or_default(),
+        idle_stop: fields.take("idleStop").and_then(|node| node.duration()),
+        max_concurrent: fields.take("maxConcurrent").and_then(|node| node.whole(MAX_CONCURRENT)),
+    }
 }
 
 pub(super) fn url(node: &Node<'_>) -> Option<String> {
@@ -229,7 +242,8 @@ mod tests {
         let read = kind(
             r#"{ "command": "${userHome}/x", "args": ["a", "${B:-c}"], "env": { "D": "$${e}" }, "cwd": "/f",
                  "inheritEnv": ["PG*"], "connectTimeout": 1500, "callTimeout": "30s", "maxCallTime": "1h",
-                 "probeInterval": 5000, "maxMessage": 2048, "restart": "never", "limits": { "processes": 7 } }"#,
+                 "probeInterval": 5000, "maxMessage": 2048, "restart": "never", "limits": { "processes": 7 },
+                 "lazy": true, "idleStop": "10m", "maxConcurrent": 1 }"#,
         );
         let expected = StdioConfig {
             command: "${userHome}/x".into(),
@@ -245,6 +259,7 @@ mod tests {
             probe_interval: Duration::from_secs(5),
             max_message: 2048,
             restart: Restart::Never,
+            demand: Demand { lazy: true, idle_stop: Some(Duration::from_secs(600)), max_concurrent: Some(1) },
             limits: Limits { processes: Some(7), ..Limits::default() },
         };
         assert_eq!(read, EntryKind::Stdio(expected));
@@ -266,7 +281,8 @@ mod tests {
         let read = kind(
             r#"{ "type": "sse", "url": "${BASE}/sse", "headers": { "Authorization": "Bearer ${env:T}" },
                  "headersHelper": ["get", "${userHome}"], "connectTimeout": 1500, "callTimeout": "30s",
-                 "maxCallTime": "1h", "probeInterval": "5s", "maxMessage": 2048, "restart": "never" }"#,
+                 "maxCallTime": "1h", "probeInterval": "5s", "maxMessage": 2048, "restart": "never",
+                 "lazy": true, "idleStop": 1000, "maxConcurrent": 8 }"#,
         );
         let expected = HttpConfig {
             url: "${BASE}/sse".into(),
@@ -279,6 +295,7 @@ mod tests {
             probe_interval: Duration::from_secs(5),
             max_message: 2048,
             restart: Restart::Never,
+            demand: Demand { lazy: true, idle_stop: Some(Duration::from_secs(1)), max_concurrent: Some(8) },
         };
         assert_eq!(read, EntryKind::Http(expected));
     }

@@ -142,6 +142,8 @@ struct StdioEntry {
     /// Whether it is brought back when it ends by itself.
     #[schemars(extend("default" = "always"))]
     restart: Option<Restart>,
+    #[schemars(flatten)]
+    demand: Demand,
     /// What its processes may use; what is left out is not limited.
     limits: Option<super::limits::Written>,
     #[schemars(flatten)]
@@ -181,7 +183,24 @@ struct HttpEntry {
     #[schemars(extend("default" = "always"))]
     restart: Option<Restart>,
     #[schemars(flatten)]
+    demand: Demand,
+    #[schemars(flatten)]
     common: Common,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+struct Demand {
+    /// Started at its first call. Until then it shows the tools that it had last.
+    #[schemars(extend("default" = false))]
+    lazy: Option<bool>,
+    /// Ended after so long without a call, and started again by the next one; its tools stay listed. Not for a server
+    /// that works on in the background: what it does between two calls ends with it.
+    idle_stop: Option<Duration>,
+    /// How many calls are sent to it at a time; 1 suits browsers. More wait for their turn, which its clients have one
+    /// after the other.
+    #[schemars(range(min = 1, max = 10_000))]
+    max_concurrent: Option<usize>,
 }
 
 #[derive(JsonSchema)]

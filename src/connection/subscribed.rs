@@ -112,7 +112,7 @@ impl Subscribed {
     }
 
     /// All of them.
-    pub(super) fn uris(&self) -> Vec<String> {
+    pub(crate) fn uris(&self) -> Vec<String> {
         self.uris_locked().keys().cloned().collect()
     }
 

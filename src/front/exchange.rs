@@ -170,7 +170,7 @@ fn initialize(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     }
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
     tracked(peer, request.id, async move {
-        peer_.scope.settled(wait).await;
+        peer_.scope.listed(wait).await;
         outlet.answer(message::made(&id, &hello::initialized(&peer_.scope, &said), era)).await;
     })
 }
@@ -179,7 +179,7 @@ fn discover(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
     tracked(peer, request.id, async move {
         if peer_.scope.is_one() {
-            peer_.scope.settled(ONE_ENTRY).await;
+            peer_.scope.listed(ONE_ENTRY).await;
         }
         outlet.answer(message::made(&id, &hello::discovered(&peer_.scope), era)).await;
     })
@@ -196,7 +196,7 @@ fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet))
     let wait = computer.config().serve.list_wait.saturating_sub(computer.age());
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
     tracked(peer, request.id, async move {
-        peer_.scope.settled(wait).await;
+        peer_.scope.listed(wait).await;
         peer_.list(kind, peer_.scope.version(kind));
         outlet.answer(message::list(&id, (kind.member(), &peer_.scope.definitions(kind)), era)).await;
     })

@@ -56,7 +56,7 @@ pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 pub(super) const INVALID_PARAMS: i64 = -32602;
 pub(super) const INTERNAL: i64 = -32603;
 /// More than a client may have under way; over HTTP the status says so too.
-pub(super) const TOO_MANY: i64 = -32029;
+pub(super) use crate::source::TOO_MANY;
 
 /// What is said of a request that could not be told from others.
 pub(super) const STRANGE_ID: &str = "the `id` of a request is a text or a number, and nothing else";

@@ -86,7 +86,7 @@ fn pass(
             Err(error) => now(&outlet, message::failed(request.id, error, (request.era, Shape::Plain))),
         };
     }
-    let mut context = CallContext::default();
+    let mut context = CallContext { client: Some(peer.number), ..CallContext::default() };
     match request.era {
         Era::Legacy => {
             context.progress = token.map(|token| progress(&outlet, token));

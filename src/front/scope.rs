@@ -17,6 +17,9 @@ use crate::{
     source::{Answer, CALL_TOOL, Call, CallContext, Face, Listings, Waiting},
 };
 
+/// How many characters of a server's title are told.
+const TITLE: usize = 80;
+
 /// What a client is shown.
 #[derive(Clone)]
 pub(super) struct Scope {
@@ -96,6 +99,14 @@ impl Scope {
         match &self.entry {
             None => self.computer.settled_within(limit).await,
             Some(namespace) => self.computer.entry_settled_within(namespace, limit).await,
+        }
+    }
+
+    /// Waits until it is known what all that should be up has, or it has failed, `limit` at most.
+    pub(super) async fn listed(&self, limit: Duration) {
+        match &self.entry {
+            None => self.computer.listed_within(limit).await,
+            Some(namespace) => self.computer.entry_listed_within(namespace, limit).await,
         }
     }
 
@@ -228,7 +239,7 @@ impl Scope {
     pub(super) fn instructions(&self) -> Option<String> {
         match &self.entry {
             Some(_) => self.face()?.about().instructions,
-            None => Some(instructions(&self.computer)),
+            None => Some(self.overview()),
         }
     }
 
@@ -332,6 +343,33 @@ impl Scope {
         }
     }
 
+    /// What is there, a line for each namespace: what the configuration says of it, or what its server is called, as far
+    /// as that is known.
+    fn overview(&self) -> String {
+        let config = self.computer.config();
+        let lines = config.entries.iter().filter(|(_, entry)| !entry.disabled).map(|(namespace, entry)| {
+            let about =
+                entry.description.clone().or_else(|| entry.display_name.clone()).or_else(|| self.title(namespace));
+            about.map_or_else(
+                || format!("- {namespace}"),
+                |about| format!("- {namespace}: {}", about.replace('\n', " ")),
+            )
+        });
+        let lines: Vec<String> = lines.collect();
+        format!(
+            "Tools of this computer are named <namespace>{}<tool>. Namespaces:\n{}",
+            crate::name::SEPARATOR,
+            lines.join("\n")
+        )
+    }
+
+    /// What the server of an entry is called by people.
+    fn title(&self, namespace: &Namespace) -> Option<String> {
+        let info = self.face_of(namespace)?.about().server_info?;
+        let title = info.get("title")?.as_str()?.trim();
+        (!title.is_empty()).then(|| title.chars().take(TITLE).collect())
+    }
+
     fn registry(&self) -> Arc<Registry> {
         self.computer.board().registry()
     }
@@ -358,19 +396,4 @@ fn not_started() -> Error {
         reason: Some("the Computer has not been started".to_owned()),
         cure: None,
     }
-}
-
-/// What is there, a line for each namespace.
-fn instructions(computer: &Computer) -> String {
-    let config = computer.config();
-    let lines = config.entries.iter().filter(|(_, entry)| !entry.disabled).map(|(namespace, entry)| {
-        let about = entry.description.as_deref().or(entry.display_name.as_deref());
-        about.map_or_else(|| format!("- {namespace}"), |about| format!("- {namespace}: {}", about.replace('\n', " ")))
-    });
-    let lines: Vec<String> = lines.collect();
-    format!(
-        "Tools of this computer are named <namespace>{}<tool>. Namespaces:\n{}",
-        crate::name::SEPARATOR,
-        lines.join("\n")
-    )
 }

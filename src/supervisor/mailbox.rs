@@ -12,7 +12,7 @@ pub(super) type Done = oneshot::Sender<()>;
 pub(super) enum Command {
     /// Close what is there and start anew.
     Restart(Done),
-    /// Start if it should be up and is not; nothing when it is up or held.
+    /// Start if it should be up and is not, or is to be up when it is used; nothing when it is up or held otherwise.
     Ensure(Done),
     /// Close and stay closed.
     Stop(Done),

@@ -93,8 +93,9 @@ pub(super) async fn run<U: Unit>(mut supervisor: Supervisor<U>, begin: Begin) {
 
 impl<U: Unit> Supervisor<U> {
     async fn start(&mut self, failures: u32, mut done: Vec<Done>) -> Step<U::Live> {
-        let again = u32::from(std::mem::replace(&mut self.begun, true));
-        self.publisher.send_modify(|status| status.restarts += again);
+        let again = std::mem::replace(&mut self.begun, true);
+        // One that comes because it is used comes back from nothing.
+        self.publisher.send_modify(|status| status.restarts += u32::from(again && !status.is_unused()));
         self.show(State::Starting { attempt: failures + 1 }).await;
         let mut asked = Asked::default();
         let step = match self.attempt(&mut done, &mut asked).await {
@@ -217,6 +218,10 @@ impl<U: Unit> Supervisor<U> {
                 },
                 event = watched(live.next()) => match event {
                     Event::Changed => self.publisher.send_modify(|_| {}),
+                    Event::Unused => {
+                        self.stop_live(live, State::Held(Reason::Unused)).await;
+                        return Step::Rest { until: None, failures: 0 };
+                    }
                     Event::Ended(error) => {
                         let step = self.fail(error.clone(), failures + 1).await;
                         live.let_down(&error.with_outlook(self.outlook()));

@@ -38,6 +38,8 @@ pub(crate) enum State<F> {
 pub(crate) enum Reason {
     /// It is brought up when it is needed.
     Deferred,
+    /// Nobody uses it: whoever does starts it, and what it shows is shown on.
+    Unused,
     /// The configuration switches it off.
     Disabled,
     /// It wants credentials that it was not given. They may be renewed without anybody telling us: it is tried again.
@@ -53,7 +55,7 @@ impl Reason {
     /// Whether somebody chose that it is not up.
     pub(crate) fn is_chosen(self) -> bool {
         match self {
-            Self::Deferred | Self::Disabled => true,
+            Self::Deferred | Self::Unused | Self::Disabled => true,
             Self::NeedsAuth { .. } | Self::NeedsInput => false,
         }
     }
@@ -71,6 +73,8 @@ pub(crate) struct Status<F> {
     pub(crate) was_up: bool,
     /// What it showed when it was up last, unless it was stopped or held since.
     pub(crate) last_face: Option<F>,
+    /// What it shows before it is up: what it had in an earlier run, or before it was ended because nobody used it.
+    pub(crate) known: Option<F>,
     /// What went wrong last, even if it is up again.
     pub(crate) last_error: Option<Error>,
     /// Whether that was after it was up last.
@@ -85,6 +89,7 @@ impl<F: Clone> Status<F> {
             restarts: 0,
             was_up: false,
             last_face: None,
+            known: None,
             last_error: None,
             is_failing: false,
         }
@@ -95,13 +100,17 @@ impl<F: Clone> Status<F> {
         match &state {
             State::Ready(face) => {
                 (self.was_up, self.is_failing) = (true, false);
-                self.last_face = Some(face.clone());
+                (self.last_face, self.known) = (Some(face.clone()), None);
+            }
+            State::Held(Reason::Unused) => {
+                self.known = self.last_face.clone().filter(|_| self.was_up).or(self.known.take());
+                (self.was_up, self.is_failing) = (false, false);
             }
             State::Idle | State::Stopped | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => {
                 self.forget();
             }
             // Rare tries must not show for their moment what it had once.
-            State::Failed(_) => self.was_up = false,
+            State::Failed(_) => (self.was_up, self.known) = (false, None),
             State::Starting { .. } | State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => {}
         }
         (self.state, self.since) = (state, Instant::now());
@@ -110,18 +119,19 @@ impl<F: Clone> Status<F> {
     /// What it showed counts for nothing any more.
     pub(super) fn forget(&mut self) {
         self.was_up = false;
-        self.last_face = None;
+        (self.last_face, self.known) = (None, None);
     }
 
-    /// What it shows: while it is being brought back, what it had.
+    /// What it shows: while it is being brought back, what it had; before it is up, what is known of it.
     pub(crate) fn shown(&self) -> Option<&F> {
         match &self.state {
             State::Ready(face) => Some(face),
-            State::Starting { .. } | State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. }) => {
-                self.last_face.as_ref().filter(|_| self.was_up)
+            State::Starting { .. } | State::Waiting { .. } | State::Held(Reason::NeedsAuth { .. } | Reason::Unused) => {
+                self.last_face.as_ref().filter(|_| self.was_up).or(self.known.as_ref())
             }
-            State::Idle
-            | State::Failed(_)
+            // Not begun yet: what is over is not known any more.
+            State::Idle => self.known.as_ref(),
+            State::Failed(_)
             | State::Stopped
             | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => None,
         }
@@ -136,7 +146,7 @@ impl<F: Clone> Status<F> {
             | State::Ready(_)
             | State::Failed(_)
             | State::Stopped
-            | State::Held(Reason::Deferred | Reason::Disabled | Reason::NeedsInput) => None,
+            | State::Held(Reason::Deferred | Reason::Unused | Reason::Disabled | Reason::NeedsInput) => None,
         }
     }
 
@@ -163,11 +173,22 @@ impl<F: Clone> Status<F> {
         matches!(self.state, State::Ready(_) | State::Waiting { .. }) || self.is_settled_down()
     }
 
-    /// Whether it should be up.
+    /// Whether it is as it should be without being up: it is started when it is used.
+    pub(crate) fn is_unused(&self) -> bool {
+        matches!(self.state, State::Held(Reason::Unused))
+    }
+
+    /// Whether it is on its way up for the first time, or because somebody uses it again, and nothing has gone wrong.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let coming = matches!(self.state, State::Idle | State::Starting { .. }) || self.is_unused();
+        coming && self.known.is_some() && !self.is_failing
+    }
+
+    /// Whether it should be up, or may be at any moment.
     pub(crate) fn is_wanted(&self) -> bool {
         match self.state {
             State::Stopped => false,
-            State::Held(reason) => !reason.is_chosen(),
+            State::Held(reason) => reason == Reason::Unused || !reason.is_chosen(),
             State::Idle | State::Starting { .. } | State::Ready(_) | State::Waiting { .. } | State::Failed(_) => true,
         }
     }

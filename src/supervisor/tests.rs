@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Begin, Event, Handle, Live, Next, Policy, Reason, Renewal, State, Unit, supervise};
+use super::{Begin, Event, Handle, Live, Next, Policy, Reason, Renewal, State, Status, Unit, supervise_known};
 use crate::{
     error::{Error, Outlook, Result},
     shutdown::Grace,
@@ -50,12 +50,12 @@ struct Seen {
 struct Cardboard {
     plan: Vec<Does>,
     seen: Seen,
-    ends: Arc<Mutex<Option<mpsc::UnboundedSender<()>>>>,
+    ends: Arc<Mutex<Option<mpsc::UnboundedSender<Event>>>>,
 }
 
 struct Alive {
     seen: Seen,
-    end: mpsc::UnboundedReceiver<()>,
+    end: mpsc::UnboundedReceiver<Event>,
 }
 
 impl Unit for Cardboard {
@@ -100,7 +100,7 @@ impl Live for Alive {
 
     async fn next(&mut self) -> Event {
         match self.end.recv().await {
-            Some(()) => Event::Ended(Error::ended("died", "")),
+            Some(event) => event,
             None => std::future::pending().await,
         }
     }
@@ -119,15 +119,20 @@ impl Live for Alive {
 struct Stage {
     handle: Handle<()>,
     seen: Seen,
-    ends: Arc<Mutex<Option<mpsc::UnboundedSender<()>>>>,
+    ends: Arc<Mutex<Option<mpsc::UnboundedSender<Event>>>>,
     task: tokio_util::task::AbortOnDropHandle<()>,
 }
 
 impl Stage {
     fn set(plan: &[Does], begin: Begin, policy: Policy) -> Self {
+        Self::known(plan, (begin, None), policy)
+    }
+
+    /// The same, for a unit of which it may be known what it shows.
+    fn known(plan: &[Does], (begin, known): (Begin, Option<()>), policy: Policy) -> Self {
         let (seen, ends) = (Seen::default(), Arc::default());
         let unit = Cardboard { plan: plan.to_vec(), seen: seen.clone(), ends: Arc::clone(&ends) };
-        let (handle, run) = supervise(unit, policy, begin);
+        let (handle, run) = supervise_known(unit, policy, begin, known);
         let task = tokio_util::task::AbortOnDropHandle::new(tokio_util::task::TaskTracker::new().spawn(run));
         Self { handle, seen, ends, task }
     }
@@ -149,7 +154,16 @@ impl Stage {
     }
 
     fn die(&self) {
-        self.ends.lock().unwrap().take().unwrap().send(()).unwrap();
+        self.happens(Event::Ended(Error::ended("died", "")));
+    }
+
+    /// Something happens to it that ends it.
+    fn happens(&self, event: Event) {
+        self.ends.lock().unwrap().take().unwrap().send(event).unwrap();
+    }
+
+    fn shows(&self) -> bool {
+        self.handle.status().shown().is_some()
     }
 
     fn starts(&self) -> u32 {
@@ -563,4 +577,51 @@ async fn whoever_is_let_down_is_told_what_becomes_of_it_and_the_state_is_shown_b
     stage.until(|status| matches!(status.state, State::Failed(_))).await;
     tokio::task::yield_now().await;
     assert_eq!(outlook(&stage), Outlook::Rarely(Duration::from_secs(600)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_uses_ends_shows_on_what_it_had_and_comes_when_it_is_asked_for() {
+    let stage = Stage::plain(&[Does::Come]);
+    stage.up().await;
+    stage.happens(Event::Unused);
+    stage.until(Status::is_unused).await;
+    assert!(stage.shows() && stage.handle.status().is_wanted() && stage.handle.status().is_settled());
+    tokio::time::sleep(Duration::from_secs(100_000)).await;
+    assert_eq!((stage.starts(), stage.seen.lives.load(Ordering::SeqCst)), (1, 0));
+    stage.handle.ensure().await;
+    assert!(stage.handle.status().ready().is_some());
+    assert_eq!((stage.starts(), stage.handle.status().restarts), (2, 0), "it has not failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_only_when_it_is_used_shows_what_is_known_until_it_fails_for_good() {
+    let begin = (Begin::Held(Reason::Unused), Some(()));
+    let stage = Stage::known(&[Does::Fail], begin, Policy::default());
+    assert!(stage.shows() && stage.handle.status().is_awaited());
+    stage.handle.ensure().await;
+    assert!(stage.shows() && !stage.handle.status().is_awaited(), "it is being brought up still");
+    stage.until(|status| matches!(status.state, State::Failed(_))).await;
+    assert!(!stage.shows());
+    stage.until(|status| matches!(status.state, State::Starting { .. })).await;
+    assert!(!stage.shows(), "a rare try shows nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_stopped_or_held_by_hand_shows_nothing_that_was_known() {
+    for (begin, next) in [(Begin::Start, None), (Begin::Held(Reason::Unused), Some(Next::Held(Reason::Deferred)))] {
+        let stage = Stage::known(&[Does::Hang], (begin, Some(())), Policy::default());
+        assert!(stage.shows());
+        match next {
+            Some(next) => stage.renew(next).await,
+            None => stage.handle.stop().await,
+        }
+        assert!(!stage.shows(), "{begin:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_recipe_starts_what_nobody_uses() {
+    let stage = Stage::known(&[Does::Come], (Begin::Held(Reason::Unused), Some(())), Policy::default());
+    stage.renew(Next::Again).await;
+    assert!(stage.handle.status().ready().is_some());
 }

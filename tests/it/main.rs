@@ -34,6 +34,7 @@ mod hung_calls; // calls that hang cost no thread and hinder nobody
 mod hygiene; // nothing is left behind, whoever is killed
 mod kept; // programs outlive the shell that started them where the configuration names them
 mod kills; // nothing is left behind by a busy run that is killed at any moment
+mod known_catalog; // lists that are answered before entries are up
 mod lib_calls; // calls in this process: values, clocks, progress, cancellation
 mod lib_crash; // an entry that ends by itself
 mod lib_discovery; // how tools are found and named
@@ -59,6 +60,7 @@ mod logged; // what is said on stderr, as lines of JSON
 mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
 mod manual; // shells complete the verbs, and the man page has them all
+mod on_demand; // entries that are up only when somebody uses them
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
 mod policy; // what a shell's patterns let pass, and that real shells agree
@@ -72,4 +74,5 @@ mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
 mod supervised; // what a service manager is told, and the sockets that it hands over
 mod sweep; // what a killed run has left is ended by the next one, and nobody else
+mod turns; // entries that are asked only so much at a time
 mod values; // what a handler makes of a result

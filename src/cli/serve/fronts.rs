@@ -1,6 +1,9 @@
 //! The fronts that `computer serve` is asked for, and serving them.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use mcp_computer::{
     Computer,
@@ -124,6 +127,12 @@ fn options(args: &Args, loaded: &Loaded) -> anyhow::Result<Options> {
 fn noted(listener: &Listener, loaded: &Loaded) -> Option<Listens> {
     let noted = state(loaded).and_then(|state| Ok(state.listens_on(listener.address().port())?));
     noted.inspect_err(|error| say(&format!("warning: `computer connect` may not find this daemon: {error}"))).ok()
+}
+
+/// Where is kept what entries list. We serve without it, too.
+pub(super) fn catalogs(loaded: &Loaded) -> Option<PathBuf> {
+    let catalogs = state(loaded).and_then(|state| Ok(state.directory()?.join("catalogs")));
+    catalogs.inspect_err(|error| say(&format!("warning: the tools of entries are not kept: {error}"))).ok()
 }
 
 fn state(loaded: &Loaded) -> anyhow::Result<State> {

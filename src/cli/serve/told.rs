@@ -47,10 +47,10 @@ pub(super) async fn keep_told(manager: Manager, computer: Computer) {
     }
 }
 
-/// How the entries are, in a line.
+/// How the entries are, in a line. One that is idle is up when somebody uses it.
 fn status(computer: &Computer) -> String {
     let states = computer.states();
-    let wanted = states.iter().filter(|(_, state)| !matches!(*state, "deferred" | "stopped" | "disabled"));
+    let wanted = states.iter().filter(|(_, state)| !matches!(*state, "deferred" | "stopped" | "disabled" | "idle"));
     let (up, down): (Vec<_>, Vec<_>) = wanted.partition(|(_, state)| *state == "ready");
     let words = format!("{} of {} entries are up", up.len(), up.len() + down.len());
     let names: Vec<&str> = down.iter().map(|(name, _)| name.as_str()).collect();

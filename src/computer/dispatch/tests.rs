@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     shutdown::Grace,
     source::{About, Source, ToolList},
-    supervisor::{Begin, Event, Live, Policy, Unit, supervise},
+    supervisor::{Begin, Event, Live, Policy, Unit, supervise_known},
 };
 
 /// What becomes of the calls that an entry gets in one life.
@@ -117,9 +117,20 @@ struct Stage {
 
 impl Stage {
     fn set(lives: Lives) -> Self {
+        Self::begun(lives, Begin::Start, None)
+    }
+
+    /// One that is shown before it is up.
+    fn known(lives: Lives, begin: Begin) -> Self {
+        let (of, calls) = (Calls::Missed, Arc::default());
+        let known = Person { of, open: AtomicBool::new(false), gone: CancellationToken::new(), calls };
+        Self::begun(lives, begin, Some(Arc::new(known)))
+    }
+
+    fn begun(lives: Lives, begin: Begin, known: Option<Face>) -> Self {
         let calls = Arc::default();
         let unit = Cardboard { lives, calls: Arc::clone(&calls) };
-        let (handle, run) = supervise(unit, Policy::default(), Begin::Start);
+        let (handle, run) = supervise_known(unit, Policy::default(), begin, known);
         Self { handle, calls, _task: AbortOnDropHandle::new(TaskTracker::new().spawn(run)) }
     }
 
@@ -216,4 +227,22 @@ async fn a_call_that_waits_is_told_at_once_when_nobody_drives_its_entry_any_more
     let ((outcome, took), ()) = futures_util::join!(stage.call(false, plain()), later);
     assert_eq!(outcome.unwrap_err(), gone("x"));
     assert!((2.0..2.1).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_what_was_listed_before_it_was_up_waits_for_its_first_start_however_long_that_takes() {
+    let slow = (Duration::from_secs(100), Calls::Answered);
+    for begin in [Begin::Start, Begin::Held(Reason::Unused)] {
+        let stage = Stage::known(vec![slow], begin);
+        let (outcome, took) = stage.call(false, plain()).await;
+        assert!(outcome.is_ok() && (100.0..100.1).contains(&took), "{begin:?}: {outcome:?} {took}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wake_an_entry_at_the_same_time_start_it_once() {
+    let stage = Stage::known(vec![(Duration::from_secs(1), Calls::Answered)], Begin::Held(Reason::Unused));
+    let calls = futures_util::future::join_all((0..10).map(|_| stage.call(false, plain()))).await;
+    assert!(calls.iter().all(|(outcome, _)| outcome.is_ok()), "{calls:?}");
+    assert_eq!((stage.calls(), stage.handle.status().restarts), (10, 0));
 }

@@ -1,6 +1,9 @@
 //! What others see of a session.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
 
 use serde_json::value::RawValue;
 
@@ -38,6 +41,10 @@ impl Source for Link {
 
     fn probe(self: Arc<Self>) -> Waiting<()> {
         Box::pin(request::probe(self, request::PROBE))
+    }
+
+    fn has_secret_in(&self, text: &str) -> bool {
+        matches!(self.options.secrets.mask(text), Cow::Owned(_))
     }
 
     fn silence(&self) -> Option<String> {
