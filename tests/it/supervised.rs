@@ -124,7 +124,9 @@ fn a_watchdog_of_another_process_and_a_manager_that_is_gone_do_no_harm() {
     manager.hears("STATUS=1 of 1 entries are up", 0);
     assert!(!manager.heard().iter().any(|said| said == "WATCHDOG=1"), "{:?}", manager.heard());
     fs::remove_file(&socket).unwrap();
-    assert!(Caller::legacy(daemon.address()).tools().contains(&"fake__echo".to_owned()));
+    let mut caller = Caller::legacy(daemon.address());
+    // What is up is listed a moment later: changes that come together are published together.
+    eventually("it serves on", || caller.tools().contains(&"fake__echo".to_owned()));
     let scratch = Scratch::entries(json!({})).variable("NOTIFY_SOCKET", "/no/such/socket");
     scratch.run(["serve", "--stdio"]).ok();
 }
