@@ -7,6 +7,7 @@ mod instance;
 mod launch;
 mod profile;
 
+pub(crate) use find::find;
 pub use instance::ChromeInstance;
 pub(crate) use launch::{launch, resolve};
 

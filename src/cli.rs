@@ -6,11 +6,15 @@ mod chrome;
 mod connect;
 mod control;
 mod daemon;
+mod doctor;
 mod init;
+mod log;
 mod machine;
+mod manual;
 mod paint;
 mod policy;
 mod serve;
+mod service;
 mod status;
 mod tools;
 
@@ -20,8 +24,7 @@ use clap::{
     Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use mcp_computer::{config::Dialect, environment};
-use tracing_subscriber::EnvFilter;
+use mcp_computer::config::Dialect;
 
 /// Gives an agent a machine: MCP servers, a shell, all their tools behind one front.
 #[derive(Debug, Parser)]
@@ -32,6 +35,9 @@ pub(crate) struct Args {
     /// Say more on stderr; twice for still more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    /// How it is said: for people, or as a line of JSON each (else as `$COMPUTER_LOG_FORMAT` says)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<log::Format>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +82,14 @@ enum Verb {
     Trust(init::Trust),
     /// Print what a client's config needs to use this computer
     Connect(connect::Args),
+    /// Look whether this machine has what is needed, and say what mends it
+    Doctor(doctor::Args),
+    /// Have the system start this computer, and keep it
+    Service(service::Args),
+    /// Print what lets a shell complete this program's arguments
+    Completions(manual::Completions),
+    /// Print the man page
+    Man,
 }
 
 /// Which config a verb is about, and whether a daemon that runs for it is asked.
@@ -145,16 +159,7 @@ pub(crate) fn log(args: &Args) {
         (_, _) => "mcp_computer=debug,computer=debug,rmcp=error",
     };
     // rmcp logs whole messages, which may hold secrets.
-    let filter = environment::var("COMPUTER_LOG").and_then(|wanted| match EnvFilter::try_new(&wanted) {
-        Ok(filter) => Some(filter),
-        Err(error) => {
-            say(&format!("warning: COMPUTER_LOG is not understood and not used: {error}"));
-            None
-        }
-    });
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
-    let ansi = paint::on_stderr();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).try_init();
+    log::begin(args.log_format, default);
 }
 
 /// Does what is asked, and says with what status to end.
@@ -180,6 +185,10 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Verb::Init(args) => init::run(&args),
         Verb::Trust(args) => init::trust(&args),
         Verb::Connect(args) => connect::run(&args),
+        Verb::Doctor(args) => doctor::run(args).await,
+        Verb::Service(args) => service::run(&args),
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Man => manual::man(),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -203,7 +212,7 @@ impl Usage {
 
 /// Says something on stderr. What comes from outside is made harmless by whoever puts it in.
 fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
+    let _ = writeln!(std::io::stderr(), "{}", log::written(words));
 }
 
 fn complain(words: &str, code: u8) -> ExitCode {

@@ -15,6 +15,7 @@ mod provide;
 mod records;
 pub(crate) mod relay;
 mod reload;
+mod states;
 mod status_tool;
 mod wake;
 mod words;

@@ -91,9 +91,28 @@ fn base_name(program: &Path) -> &str {
     program.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
+/// What a service manager tells the process that it starts, and nobody else: a child that took it for its own would
+/// speak for the daemon.
+const OF_SERVICES: [&str; 14] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDNAMES",
+    "FDSTORE",
+    "MAINPID",
+    "MANAGERPID",
+    "MANAGERPIDFDID",
+    "SYSTEMD_EXEC_PID",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+];
+
 /// Whether a variable is the business of the daemon alone, which no child learns of.
 fn is_private(name: &str) -> bool {
-    name.starts_with("COMPUTER_") || name.starts_with("OCTAVUS_")
+    name.starts_with("COMPUTER_") || name.starts_with("OCTAVUS_") || OF_SERVICES.contains(&name)
 }
 
 /// Whether a variable tells about one running shell rather than about its user.

@@ -7,8 +7,9 @@
 //!
 //! | room | what it holds |
 //! |---|---|
-//! | `front` | our face as an MCP server, and the socket by which it is controlled |
 //! | `control` | what can be asked of a daemon, and asking it |
+//! | `doctor` | whether this machine has what a Computer needs, each with a cure |
+//! | `front` | our face as an MCP server, and the socket by which it is controlled |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `provider` | what a host plugs into a server SDK |
 //! | `registry` | all tools and the route of each name |
@@ -25,6 +26,7 @@
 //! | `environment` | the user's environment; the only reader of `std::env` |
 //! | `web` | the client for requests over HTTP |
 //! | `wire` | lines of JSON-RPC: reading, writing, the envelope |
+//! | `service` | what the service manager that started us is told |
 //! | `source` | the one face of whatever stands behind a namespace |
 //! | `state` | what the daemon keeps on disk for itself |
 //! | `records` | what is written down: logs of entries, who called what, and how often |
@@ -38,6 +40,7 @@ mod computer;
 pub mod config;
 mod connection;
 pub mod control;
+pub mod doctor;
 mod entry;
 pub mod environment;
 mod error;
@@ -52,6 +55,7 @@ mod raw;
 mod records;
 mod registry;
 mod secret;
+pub mod service;
 mod shell;
 pub mod shutdown;
 mod source;
@@ -72,7 +76,7 @@ pub use config::{
 pub use error::{ChromeError, Delivery, Error, Limit, Outlook, Result};
 pub use managed::ManagedProcess;
 pub use name::{Namespace, join, namespace_of, status_tool};
-pub use process::{Stray, guard, open_files};
+pub use process::{Stray, guard, inherited, open_files};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };

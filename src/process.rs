@@ -8,6 +8,7 @@ mod cgroup;
 pub mod guard;
 #[cfg(unix)]
 pub(crate) mod handed;
+pub mod inherited;
 mod kept;
 mod leader;
 mod limits;

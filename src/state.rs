@@ -85,6 +85,28 @@ impl State {
         &self.identity
     }
 
+    /// Where its directory is, or would be.
+    pub fn place(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Whether its directory is there. Makes nothing.
+    ///
+    /// # Errors
+    /// What is there may be somebody else's.
+    pub fn has_directory(&self) -> Result<bool, StateError> {
+        there(check_directory(&self.directory))
+    }
+
+    /// Whether there is a token. Makes none.
+    ///
+    /// # Errors
+    /// As for [`token`](Self::token).
+    pub fn has_token(&self) -> Result<bool, StateError> {
+        let path = self.directory.join("token");
+        there(read_private(&path).and_then(|text| checked(&path, &text)))
+    }
+
     /// Its directory, which nobody else can look into; made when it is not there.
     ///
     /// # Errors
@@ -99,15 +121,7 @@ impl State {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
             _ => {}
         }
-        let metadata = fs::symlink_metadata(path).map_err(failed)?;
-        let wrong = if metadata.is_symlink() {
-            Some("it is a link, which may lead anywhere; remove it".to_owned())
-        } else if metadata.is_dir() {
-            unsafe_access(&metadata, "`chmod 700` it")
-        } else {
-            Some("it is no directory; move it away".to_owned())
-        };
-        wrong.map_or(Ok(path), |reason| Err(StateError::Unsafe { path: path.clone(), reason }))
+        check_directory(path).map(|()| path.as_path())
     }
 
     /// The token that clients show; made at first use, and the same from then on, for every daemon of this identity.
@@ -141,6 +155,28 @@ impl State {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether it was there to be looked at.
+fn there<T>(looked: Result<T, StateError>) -> Result<bool, StateError> {
+    match looked {
+        Ok(_) => Ok(true),
+        Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_directory(path: &Path) -> Result<(), StateError> {
+    let failed = |source| StateError::Io { act: "look at", path: path.to_owned(), source };
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    let wrong = if metadata.is_symlink() {
+        Some("it is a link, which may lead anywhere; remove it".to_owned())
+    } else if metadata.is_dir() {
+        unsafe_access(&metadata, "`chmod 700` it")
+    } else {
+        Some("it is no directory; move it away".to_owned())
+    };
+    wrong.map_or(Ok(()), |reason| Err(StateError::Unsafe { path: path.to_owned(), reason }))
 }
 
 fn checked(path: &Path, text: &str) -> Result<String, StateError> {

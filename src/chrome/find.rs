@@ -85,7 +85,7 @@ const INSTALL: &str = "install one (`apt install chromium`, `dnf install chromiu
 const INSTALL: &str = "install one (google.com/chrome), or say where it is with `chromePath` or CHROME_PATH";
 
 /// The Chrome that is meant: the one that is named, else the first of the usual ones that is there. Blocks.
-pub(super) fn find(named: Option<&Path>, login: &LoginEnvironment) -> Result<PathBuf, ChromeError> {
+pub(crate) fn find(named: Option<&Path>, login: &LoginEnvironment) -> Result<PathBuf, ChromeError> {
     let path = environment::search_path(login);
     if let Some(named) = named {
         return exact(named, &path, "`chromePath`");

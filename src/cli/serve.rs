@@ -3,6 +3,8 @@
 mod attach;
 mod fronts;
 mod records;
+mod sockets;
+mod told;
 
 use std::time::Duration;
 
@@ -11,7 +13,8 @@ use mcp_computer::{
     config::watch::Origin,
     control::Control,
     front::stdio::Over,
-    guard,
+    guard, inherited,
+    service::Manager,
     shutdown::{Reload, Shutdown},
     state::HoldError,
 };
@@ -69,7 +72,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let (mut shutdown, reload) = signals(&args)?;
     let catalogs = fronts::catalogs(&loaded);
     let records = records::wanted(&loaded)?;
-    let computer = Computer::new(loaded.config);
+    let (computer, manager) = (Computer::new(loaded.config), Manager::of_environment());
     let control = Control::of_file(&computer, origin.clone(), loaded.dialect, &fronts.identity());
     if let Some(catalogs) = catalogs {
         computer.remember_in(catalogs);
@@ -77,7 +80,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     records::keep(&computer, records)?;
     computer.begin();
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
-    tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload)));
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(told::keep_told(manager.clone(), computer.clone())));
     let leave = CancellationToken::new();
     let (over, code) = {
         let mut serving = std::pin::pin!(fronts.serve(&computer, &control, &leave));
@@ -90,6 +94,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
         tokio::select! {
             over = &mut serving => (over?, 0),
             code = asked => {
+                manager.stopping();
                 leave.cancel();
                 let over = tokio::select! {
                     over = &mut serving => over?,
@@ -100,6 +105,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
             }
         }
     };
+    manager.stopping();
     // Whoever leaves does not change any more.
     leaving.cancel();
     tasks.close();
@@ -121,7 +127,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
 
 /// Whether stdin and stdout are served though nobody has said so.
 fn is_stdio_by_itself(args: &Args, loaded: &mcp_computer::config::Loaded) -> bool {
-    let listens = args.http.is_some() || args.local || loaded.config.serve.http.is_some();
+    let listens = args.http.is_some() || args.local || loaded.config.serve.http.is_some() || inherited::is_something();
     !listens && !std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
 
@@ -136,17 +142,19 @@ fn signals(args: &Args) -> std::io::Result<(Shutdown, Option<Reload>)> {
 }
 
 /// Goes by the config as it is written, and as it is asked to read it again. Never returns.
-async fn keep_up(computer: Computer, origin: Option<Origin>, mut reload: Option<Reload>) {
+async fn keep_up(computer: Computer, origin: Option<Origin>, mut reload: Option<Reload>, manager: Manager) {
     let asked = async {
         let Some(reload) = &mut reload else { return std::future::pending().await };
         loop {
             reload.requested().await;
+            manager.reloading();
             match &origin {
                 // What is wrong with it has been said.
                 Some(origin) => drop(computer.reload(origin).await),
                 // No file, but it may refer to values that have changed.
                 None => drop(computer.apply(computer.config().as_ref().clone()).await),
             }
+            manager.ready();
         }
     };
     let followed = async {

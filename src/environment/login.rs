@@ -26,6 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(9);
 pub struct LoginEnvironment {
     /// The variables; those that are no UTF-8 are left out.
     pub variables: std::collections::BTreeMap<String, String>,
+    /// The command by which the user's shell told it, such as `/bin/bash -l -i`; none where this is the daemon's own.
+    pub asked: Option<String>,
     /// Why this is the daemon's own environment instead.
     pub warning: Option<String>,
 }
@@ -41,7 +43,11 @@ impl fmt::Debug for LoginEnvironment {
     /// Names only: values may be secrets, and what is printed for debugging ends up in logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&String> = self.variables.keys().collect();
-        f.debug_struct("LoginEnvironment").field("variables", &names).field("warning", &self.warning).finish()
+        f.debug_struct("LoginEnvironment")
+            .field("variables", &names)
+            .field("asked", &self.asked)
+            .field("warning", &self.warning)
+            .finish()
     }
 }
 
@@ -83,12 +89,12 @@ impl Asked {
 
     async fn environment(&self) -> LoginEnvironment {
         if !cfg!(unix) {
-            return LoginEnvironment { variables: users(self.base.clone()), warning: None };
+            return LoginEnvironment { variables: users(self.base.clone()), asked: None, warning: None };
         }
         let started = Instant::now();
         // An interactive part that hangs must leave time for asking without it.
         let interactive = match self.ask(Kind::Interactive, self.deadline.mul_f32(0.7)).await {
-            Ok(variables) => return LoginEnvironment { variables, warning: None },
+            Ok(variables) => return self.told(variables, "-l -i"),
             Err(reason) => reason,
         };
         tracing::warn!(
@@ -97,12 +103,18 @@ impl Asked {
             "the user's interactive shell did not tell its environment; its start-up files keep it, and every start, waiting"
         );
         match self.ask(Kind::Login, self.deadline.saturating_sub(started.elapsed())).await {
-            Ok(variables) => LoginEnvironment { variables, warning: None },
+            Ok(variables) => self.told(variables, "-l"),
             Err(login) => LoginEnvironment {
                 variables: users(self.base.clone()),
+                asked: None,
                 warning: Some(self.warning(&interactive, &login)),
             },
         }
+    }
+
+    fn told(&self, variables: Variables, flags: &str) -> LoginEnvironment {
+        let asked = Some(format!("{} {flags}", self.shell.display()));
+        LoginEnvironment { variables, asked, warning: None }
     }
 
     fn warning(&self, interactive: &str, login: &str) -> String {

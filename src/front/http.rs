@@ -31,7 +31,7 @@ mod token;
 
 pub use self::{
     limits::Limits,
-    listener::{BindError, Listener, bind},
+    listener::{BindError, Listener, adopt, bind},
     token::Token,
 };
 

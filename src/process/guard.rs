@@ -34,6 +34,11 @@ pub fn pid() -> Option<u32> {
     }
 }
 
+/// Whether a process id means this program: its own, or that of its guard, which is the process that was started.
+pub(crate) fn is_us(other: u32) -> bool {
+    other == std::process::id() || pid() == Some(other)
+}
+
 /// Whether the guard has died before us, so that all of ours is being killed: nothing may be started any more.
 pub(super) fn is_lost() -> bool {
     LOST.load(Ordering::SeqCst)

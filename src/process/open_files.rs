@@ -63,6 +63,11 @@ pub(super) fn keep_to_the_standard_ones() {
     unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// How many files this process may come to have open; none when the system does not tell.
+pub(crate) fn limit() -> Option<u64> {
+    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(_, hard)| hard)
+}
+
 /// Our own hard limit.
 pub(super) fn most(resource: Resource) -> rlim_t {
     getrlimit(resource).map_or(rlim_t::MAX, |(_, hard)| hard)

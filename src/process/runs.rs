@@ -13,9 +13,9 @@ mod record;
 mod sweep;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Hold, keep_in, swept};
+pub(crate) use linux::{Hold, keep_in, keep_nothing, swept};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{Hold, keep_in, swept};
+pub(crate) use other::{Hold, keep_in, keep_nothing, swept};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -33,7 +33,8 @@ mod linux {
     /// How long the first start waits for the sweep, which needs some milliseconds for what it finds.
     const LIMIT: Duration = Duration::from_secs(3);
 
-    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    /// None where nothing is kept.
+    static DIRECTORY: OnceLock<Option<PathBuf>> = OnceLock::new();
     static SWEPT: OnceCell<()> = OnceCell::const_new();
     static OURS: Mutex<Ours> = Mutex::new(Ours { holders: 0, file: File::None });
 
@@ -53,13 +54,18 @@ mod linux {
     /// Names the directory of the user's state, in which the records are. The first that is named counts.
     pub(crate) fn keep_in(state_home: Option<PathBuf>) {
         if let Some(home) = state_home {
-            let _ = DIRECTORY.set(home.join("runs"));
+            let _ = DIRECTORY.set(Some(home.join("runs")));
         }
+    }
+
+    /// Keeps no record and sweeps nothing, unless a directory was named before: for who only looks.
+    pub(crate) fn keep_nothing() {
+        let _ = DIRECTORY.set(None);
     }
 
     /// Ends what dead runs have left, at the first call that comes to its end. Never fails. Cancel safe.
     pub(crate) async fn swept() {
-        let Some(directory) = DIRECTORY.get() else { return };
+        let Some(Some(directory)) = DIRECTORY.get() else { return };
         let sweeping = || async {
             if timeout(LIMIT, blocking(|| sweep::sweep(directory))).await.is_err() {
                 tracing::warn!(directory = %directory.display(), "looking for what earlier runs have left takes too long");
@@ -82,7 +88,7 @@ mod linux {
         pub(in crate::process) fn recorded() -> Self {
             let hold = Self::new();
             let mut ours = ours();
-            if let (File::None, Some(directory)) = (&ours.file, DIRECTORY.get()) {
+            if let (File::None, Some(Some(directory))) = (&ours.file, DIRECTORY.get()) {
                 ours.file = match Record::own().and_then(|record| record.write(directory)) {
                     Ok(path) => File::Written(path),
                     Err(error) => {
@@ -122,6 +128,8 @@ mod other {
     use std::path::PathBuf;
 
     pub(crate) fn keep_in(_: Option<PathBuf>) {}
+
+    pub(crate) fn keep_nothing() {}
 
     pub(crate) async fn swept() {}
 

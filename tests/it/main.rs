@@ -16,6 +16,7 @@ mod control; // control of the daemon that runs: its socket, HTTP, the verbs
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
 mod crowd; // many clients at once: their own answers, and nothing left of them
 mod dialects; // files of other programs, loaded as they are
+mod doctor; // what this machine lacks is told with its cure, and nothing is changed by looking
 mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends
 mod environment; // what a server's process gets to see
 mod generations; // servers of every protocol generation
@@ -55,8 +56,10 @@ mod lib_told; // what the caller of what is down, or left out, reads
 mod lib_truth; // health, the status tool, events and the log say the same
 mod lib_vigil; // servers that go silent, and what a sleep of the machine leaves
 mod limits; // what the processes of an entry use, and how much they may
+mod logged; // what is said on stderr, as lines of JSON
 mod login_shells; // the user's shell and its start-up files, as commands meet them
 mod managed; // programs beside the entries: a Chrome, commands, children of the caller's
+mod manual; // shells complete the verbs, and the man page has them all
 mod on_demand; // entries that are up only when somebody uses them
 mod one_truth; // `status`, the status tool and the log say the same
 mod passing_through; // what goes through beside tools, in both directions and generations
@@ -67,8 +70,10 @@ mod records; // what the daemon writes down, and what it counts
 mod reload; // a config file that changes while it is served
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
+mod service; // units that are written, started and taken away
 mod sharp_edges; // servers that misbehave on cue
 mod shell; // run_command
+mod supervised; // what a service manager is told, and the sockets that it hands over
 mod sweep; // what a killed run has left is ended by the next one, and nobody else
 mod turns; // entries that are asked only so much at a time
 mod values; // what a handler makes of a result

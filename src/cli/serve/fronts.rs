@@ -19,7 +19,10 @@ use mcp_computer::{
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::Args;
+use super::{
+    Args,
+    sockets::{Wanted, handed_over},
+};
 use crate::cli::{HTTP, Usage, say};
 
 /// The fronts that are wanted.
@@ -39,7 +42,14 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     let configured = loaded.config.serve.http.as_deref().filter(|_| !args.stdio);
     let given = args.http.as_deref().filter(|address| !address.is_empty());
     let own = args.http.as_ref().map(|_| loaded.config.serve.http.as_deref().unwrap_or(HTTP));
-    let Some(address) = given.or(own).or(configured) else {
+    let address = given.or(own).or(configured);
+    let inherited = handed_over(match (given, address) {
+        (Some(given), _) => Wanted::At(given),
+        (None, None) if args.stdio || args.local => Wanted::No,
+        (None, _) => Wanted::Anywhere,
+    });
+    // A socket that is handed over is there to be served.
+    let Some(address) = address.or(inherited.is_some().then_some(HTTP)) else {
         if args.local {
             let socket = control_socket(args, loaded).await?;
             let identity = state(loaded)?.identity().to_owned();
@@ -62,7 +72,12 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     };
     // First: who comes second is to say so, and not that the address is taken.
     let socket = control_socket(args, loaded).await?;
-    let listener = http::bind(address, options(args, loaded)?).await.map_err(|error| match error {
+    let options = options(args, loaded)?;
+    let listener = match inherited {
+        Some(inherited) => http::adopt(inherited, options),
+        None => http::bind(address, options).await,
+    };
+    let listener = listener.map_err(|error| match error {
         BindError::Io { .. } => error.into(),
         BindError::NotLoopback { .. } | BindError::Unguarded { .. } | BindError::Unknown { .. } => {
             Usage::because(error)

@@ -159,8 +159,8 @@ fn this_daemons_own_variables_do_not_reach_the_shell() {
 #[test]
 fn values_are_not_printed_for_debugging() {
     let variables = Variables::from([("TOKEN".to_owned(), "hunter2".to_owned())]);
-    let printed = format!("{:?}", LoginEnvironment { variables, warning: None });
-    assert_eq!(printed, r#"LoginEnvironment { variables: ["TOKEN"], warning: None }"#);
+    let printed = format!("{:?}", LoginEnvironment { variables, asked: None, warning: None });
+    assert_eq!(printed, r#"LoginEnvironment { variables: ["TOKEN"], asked: None, warning: None }"#);
 }
 
 /// Asks as [`login`] does, counting how often the shell is started: each start adds a letter to a file.

@@ -75,14 +75,7 @@ pub async fn bind(address: &str, options: Options) -> Result<Listener, BindError
     }
     let unknown = |error: io::Error| BindError::Io { address: address.to_owned(), reason: error.to_string() };
     let found: Vec<SocketAddr> = lookup_host(address).await.map_err(unknown)?.collect();
-    if found.iter().any(|found| !is_loopback(found.ip())) {
-        if options.reach == Reach::Loopback {
-            return Err(BindError::NotLoopback { address: address.to_owned() });
-        }
-        if matches!(options.access, Access::Anyone) {
-            return Err(BindError::Unguarded { address: address.to_owned() });
-        }
-    }
+    permit(address, &found, &options)?;
     let failed = |error: io::Error| {
         let cure = match error.kind() {
             io::ErrorKind::AddrInUse => "; another program listens there: end it, or take another port",
@@ -95,6 +88,35 @@ pub async fn bind(address: &str, options: Options) -> Result<Listener, BindError
     let socket = TcpListener::bind(&found[..]).await.map_err(failed)?;
     let address = socket.local_addr().map_err(failed)?;
     Ok(Listener { socket, address, options, control: None })
+}
+
+/// Takes a socket that is listened on already, on the same conditions. Nobody is served yet.
+///
+/// # Errors
+/// Its address is refused as by [`bind`], or the system does.
+pub fn adopt(socket: std::net::TcpListener, options: Options) -> Result<Listener, BindError> {
+    let failed = |error: io::Error| BindError::Io {
+        address: "the socket that was handed over".to_owned(),
+        reason: error.to_string(),
+    };
+    let address = socket.local_addr().map_err(failed)?;
+    permit(&address.to_string(), &[address], &options)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(Listener { socket: TcpListener::from_std(socket).map_err(failed)?, address, options, control: None })
+}
+
+/// Whether it may be listened there.
+fn permit(address: &str, found: &[SocketAddr], options: &Options) -> Result<(), BindError> {
+    if found.iter().all(|found| is_loopback(found.ip())) {
+        return Ok(());
+    }
+    if options.reach == Reach::Loopback {
+        return Err(BindError::NotLoopback { address: address.to_owned() });
+    }
+    if matches!(options.access, Access::Anyone) {
+        return Err(BindError::Unguarded { address: address.to_owned() });
+    }
+    Ok(())
 }
 
 fn is_loopback(address: IpAddr) -> bool {

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
 };
@@ -57,7 +57,14 @@ impl Daemon {
     #[track_caller]
     pub(crate) fn from_config(scratch: &Scratch, flags: &[&str]) -> Self {
         let mut command = scratch.command([&["serve"], flags].concat());
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::of(scratch, command)
+    }
+
+    /// Starts it by a command of the test's, and waits until it listens.
+    #[track_caller]
+    pub(crate) fn of(scratch: &Scratch, mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = Arc::new(Mutex::new(String::new()));
         let (from, to) = (child.stderr.take().unwrap(), Arc::clone(&stderr));
         thread::spawn(move || {
