@@ -2,7 +2,8 @@
 
 use std::{
     collections::HashMap,
-    io::{self, BufRead, Write},
+    io::{self, BufRead, BufReader, Write},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, MutexGuard, PoisonError,
         mpsc::{self, Sender},
@@ -27,19 +28,51 @@ pub(crate) fn calls(plan: Plan) -> io::Result<()> {
     let scratch = tempfile::tempdir()?;
     title("a call through the stdio front against the same call to the server itself")?;
     let (direct, front) = (vec![floor.clone()], places::serving(scratch.path(), &floor, Entries::One)?);
-    let mut sides = [Side::connect(&direct, "echo")?, Side::connect(&front, "e0__echo")?];
+    // One that joins a daemon, in a place of its own.
+    let apart = |command: Vec<String>| places::keeping(scratch.path(), 0, command);
+    let _daemon = Daemon::start(&apart(places::instead(&front, &["--local"])))?;
+    let joined = apart([&front[..], &["--attach".to_owned(), "only".to_owned()]].concat());
+    let (direct_side, front_side) = (Side::connect(&direct, "echo")?, Side::connect(&front, "e0__echo")?);
+    let mut sides = [direct_side, front_side, Side::connect(&joined, "e0__echo")?];
     for round in 0..=plan.rounds {
         for side in &mut sides {
             side.round(plan, round > 0)?;
         }
     }
-    let [direct_side, front_side] = &sides;
+    let [direct_side, front_side, joined_side] = &sides;
     front_side.waited.say("front / direct, a client that reads in a thread", &direct_side.waited, "< 1.5×")?;
     front_side.blocked.say("front / direct, a client that blocks", &direct_side.blocked, "")?;
+    joined_side.waited.say("a client that joined a daemon / direct", &direct_side.waited, "< 1.5×")?;
     say_rate("16 callers, a thread each", &front_side.rate, &direct_side.rate, "≥ 50 %")?;
     say_rate("16 under way from one thread", &front_side.pipelined, &direct_side.pipelined, "")?;
     drop(sides);
     outside::measure(plan, &direct, &front)
+}
+
+/// A daemon, for as long as it is needed.
+struct Daemon(Child);
+
+impl Daemon {
+    /// Starts it, and waits until it can be joined.
+    fn start(command: &[String]) -> io::Result<Self> {
+        let mut daemon = Command::new(&command[0]);
+        daemon.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut daemon = Self(daemon.spawn()?);
+        let mut said = String::new();
+        if let Some(stderr) = daemon.0.stderr.take() {
+            // It says that it serves.
+            BufReader::new(stderr).read_line(&mut said)?;
+        }
+        if said.starts_with("serving") { Ok(daemon) } else { Err(io::Error::other(format!("no daemon: {said}"))) }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // The guard ends all of it.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// How soon the program is there, and what it takes up then.

@@ -78,6 +78,12 @@ pub(crate) fn serving(directory: &Path, floor: &str, entries: Entries) -> io::Re
     Ok(vec![computer(), "serve".to_owned(), "--stdio".to_owned(), "--config".to_owned(), text(&path)?])
 }
 
+/// A command that serves, in another way than on stdio.
+pub(crate) fn instead(command: &[String], flags: &[&str]) -> Vec<String> {
+    let others = command.iter().filter(|word| *word != "--stdio").cloned();
+    others.chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
+}
+
 /// The command, with what it keeps on disk apart from that of other rounds.
 pub(crate) fn keeping(directory: &Path, round: usize, command: Vec<String>) -> Vec<String> {
     let state = format!("XDG_STATE_HOME={}", directory.join(format!("state-{round}")).display());

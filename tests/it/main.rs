@@ -15,6 +15,7 @@ mod connect; // `connect` prints what a client can use
 mod control; // control of the daemon that runs: its socket, HTTP, the verbs
 mod crash; // a server that dies: its calls fail at once, it comes back, its tools stay
 mod crowd; // many clients at once: their own answers, and nothing left of them
+mod day; // a daemon as a service, for a day in short
 mod dialects; // files of other programs, loaded as they are
 mod doctor; // what this machine lacks is told with its cure, and nothing is changed by looking
 mod embedders; // nothing is left behind by a program that has a Computer inside, however it ends

@@ -356,6 +356,9 @@ async fn the_log_of_an_entry_tells_what_it_says_and_what_happens_to_it() {
     for part in [" stderr: hello", " event[info]: is being started\n", " event[info]: started with pid "] {
         assert!(before.contains(part), "{part}: {before}");
     }
+    if !before.contains("ready with ") {
+        heard(&mut logs, "ready with ").await;
+    }
     within("a call", sent(&fake.computer, "fake__log", CallContext::default())).await.unwrap();
     fake.kill();
     let texts = heard(&mut logs, "ready with ").await.join("\n");

@@ -8,9 +8,11 @@ pub(super) fn plain_name(name: &str) -> &str {
     if plain.is_empty() { name } else { plain }
 }
 
-const SHELLS: [&str; 19] = [
+const SHELLS: [&str; 21] = [
     "sh",
     "bash",
+    "bash-static",
+    "posh",
     "dash",
     "zsh",
     "ksh",
@@ -142,9 +144,43 @@ pub(super) fn runs_text(name: &str, args: &[Arg]) -> bool {
         "runuser" => args[1..].iter().any(is_text_option) || !asks(&["-u", "--version", "--help"]),
         "at" | "batch" => !asks(&["-l", "-r", "-d", "-c", "-V"]),
         "npx" => has_call(&args[1..]),
+        "awk" | "gawk" | "mawk" | "nawk" | "original-awk" => args[1..].iter().any(|arg| is_command_of_awk(&arg.text)),
+        "parallel" | "sem" => !asks(&["--version", "--help"]),
+        "capsh" => args[1..].iter().any(|arg| matches!(arg.text.as_str(), "--" | "==" | "+")),
+        "tmux" => args[1..].iter().any(|arg| STARTS_IN_TMUX.contains(&arg.text.as_str())),
+        "screen" => !asks(&["-ls", "-list", "-v", "--version", "-h", "--help"]),
         "npm" => args.iter().take_while(|arg| arg.text != "--").any(|arg| is_call(&arg.text)),
         _ => false,
     }
+}
+
+/// The commands of tmux that run a text.
+const STARTS_IN_TMUX: [&str; 18] = [
+    "new",
+    "new-session",
+    "neww",
+    "new-window",
+    "splitw",
+    "split-window",
+    "respawnp",
+    "respawn-pane",
+    "respawnw",
+    "respawn-window",
+    "run",
+    "run-shell",
+    "if",
+    "if-shell",
+    "popup",
+    "display-popup",
+    "pipep",
+    "pipe-pane",
+];
+
+/// Whether a program of awk may have a shell run something: it calls `system`, or has a text at a pipe.
+fn is_command_of_awk(program: &str) -> bool {
+    let tight: String = program.chars().filter(|c| !c.is_whitespace()).collect();
+    let pipes = tight.contains("|getline") || tight.contains("|&") || tight.contains("|\"") || tight.contains("\"|\"");
+    pipes || tight.contains("system(")
 }
 
 fn is_text_option(arg: &Arg) -> bool {

@@ -595,7 +595,8 @@ impl Caller {
 
     /// A `GET` of its session, ready to be sent.
     pub(crate) fn get(&self) -> Ask {
-        Ask::get(&self.path, self.session.as_deref().expect("a session"))
+        let ask = Ask::get(&self.path, self.session.as_deref().expect("a session"));
+        self.token.iter().fold(ask, |ask, token| ask.header("Authorization", &format!("Bearer {token}")))
     }
 
     /// Listens.

@@ -24,6 +24,8 @@ const RUN_LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Scratch {
     root: Arc<TempDir>,
     config: Option<PathBuf>,
+    /// How its config is called: what another follows is not written over.
+    named: &'static str,
     variables: Vec<(String, String)>,
 }
 
@@ -33,12 +35,12 @@ impl Scratch {
         for dir in ["home", "run", "work"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }
-        Self { root: Arc::new(root), config: None, variables: Vec::new() }
+        Self { root: Arc::new(root), config: None, named: "config.json", variables: Vec::new() }
     }
 
     /// Another one with the same directories.
     pub(crate) fn in_the_home_of(other: &Self) -> Self {
-        Self { root: other.keep(), config: None, variables: Vec::new() }
+        Self { root: other.keep(), config: None, named: "another.json", variables: Vec::new() }
     }
 
     /// A scratch whose config holds these entries.
@@ -54,7 +56,7 @@ impl Scratch {
 
     /// Runs with a config of this text from now on.
     pub(crate) fn config_text(mut self, text: &str) -> Self {
-        self.config = Some(self.write("config.json", text));
+        self.config = Some(self.write(self.named, text));
         self
     }
 
