@@ -194,9 +194,21 @@ pub(crate) async fn run(args: Args) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let code = if error.is::<Usage>() { USAGE } else { FAILED };
-            complain(&format!("{error:#}"), code)
+            complain(&whole(&error), code)
         }
     }
+}
+
+/// An error with what caused it, each said once.
+fn whole(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut said, cause| {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            said.push_str(if said.is_empty() { "" } else { ": " });
+            said.push_str(&cause);
+        }
+        said
+    })
 }
 
 /// An error of the question, not of the answer.

@@ -154,7 +154,7 @@ impl<'a> Filler<'a> {
         }
         let reason = if path.exists() { "is no directory" } else { "does not exist" };
         let reason = format!("its `cwd` {} {reason}; make that directory, or name another", path.display());
-        Err(Error::Spawn { command: what.to_owned(), reason })
+        Err(self.secrets().mask_error(Error::Spawn { command: what.to_owned(), reason }))
     }
 
     /// What was filled in and must not be seen.

@@ -69,7 +69,7 @@ impl Secrets {
         let mask = |text: String| self.mask(&text).into_owned();
         match error {
             Error::CommandNotFound { command, hint, searched } => {
-                Error::CommandNotFound { command: mask(command), hint: mask(hint), searched }
+                Error::CommandNotFound { command: mask(command), hint: mask(hint), searched: mask(searched) }
             }
             Error::Spawn { command, reason } => Error::Spawn { command: mask(command), reason: mask(reason) },
             Error::Template { reference, reason } => Error::Template { reference, reason: mask(reason) },

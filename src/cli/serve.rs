@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));
     tasks.spawn(leaving.clone().run_until_cancelled_owned(told::keep_told(manager.clone(), computer.clone())));
     let leave = CancellationToken::new();
-    let (over, code) = {
+    let ((over, _held), code) = {
         let mut serving = std::pin::pin!(fronts.serve(&computer, &control, &leave));
         let asked = async {
             tokio::select! {
@@ -99,7 +99,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
                 let over = tokio::select! {
                     over = &mut serving => over?,
                     // Once more: no patience with clients either.
-                    _ = shutdown.requested() => Over::Asked,
+                    _ = shutdown.requested() => (Over::Asked, None),
                 };
                 (over, code)
             }

@@ -53,6 +53,8 @@ fn table(health: &ComputerHealth) -> String {
         let heads = ["", "PROGRAM", "STATE", "PORT", "PID", "UP", "MEMORY", "RESTARTS"];
         lines.extend(shown(&heads, health.programs.iter().map(of_program).collect(), colour));
     }
+    let problems = health.config_problems.iter().chain(&health.record_problems);
+    lines.extend(problems.map(|problem| format!("! {}", paint::plain(problem))));
     let state = if health.healthy { "healthy" } else { "unhealthy" };
     let tools = if health.total_tools == 1 { "tool" } else { "tools" };
     lines.push(format!("{state}, {} {tools}, guard: {}", health.total_tools, health.guard));

@@ -9,7 +9,10 @@ use std::{
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::{net::UnixStream, time::sleep};
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
+};
 
 use super::protocol::{ATTACH, Refusal, Reply, is_compatible, request};
 use crate::{
@@ -36,12 +39,18 @@ pub enum DaemonError {
     #[error("the daemon has ended")]
     Gone,
     /// It cannot be reached.
-    #[error("cannot reach the daemon (process {pid}): {source}")]
+    #[error("cannot reach the daemon (process {pid}): {reason}")]
     Unreachable {
         /// Its process.
         pid: u32,
-        /// The system's reason.
-        source: io::Error,
+        /// The system's reason, and the cure where there is one.
+        reason: String,
+    },
+    /// It runs and does not answer.
+    #[error("the daemon (process {pid}) does not answer; look what keeps it, or end it by `kill {pid}`")]
+    Silent {
+        /// Its process.
+        pid: u32,
     },
     /// It says something that is no answer.
     #[error("the daemon (process {pid}) answers what is no answer; is it of another version?")]
@@ -72,40 +81,57 @@ const LONGEST: usize = 256 << 20;
 const BEGINNING: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(10);
 
+/// How long a daemon may take to show that it answers at all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Daemon {
     /// The daemon of that identity, if one runs. One that begins just now is waited for, 5 s at most.
     ///
     /// # Errors
     /// It runs and cannot be reached, or where it is noted may be somebody else's.
     pub async fn find(state: &State) -> Result<Option<Self>, DaemonError> {
-        let looks = BEGINNING.as_millis() / AGAIN.as_millis();
+        let (mut last, looks) = (None, BEGINNING.as_millis() / AGAIN.as_millis());
         for _ in 0..looks {
             match state.daemon()? {
                 None => return Ok(None),
                 Some(notice) if notice.is_beginning() => sleep(AGAIN).await,
                 // Without a socket it cannot be asked: it is as if there were none.
                 Some(notice) if notice.socket.is_none() => return Ok(None),
-                Some(notice) => match Self::connect(notice) {
-                    // It has left between the look and the step.
-                    Err(_) if state.daemon()?.is_none() => return Ok(None),
-                    connected => return connected.map(Some),
-                },
+                Some(notice) => {
+                    if let Ok(daemon) = Self::connect(&notice) {
+                        return daemon.greeted().await.map(Some);
+                    }
+                    // It leaves: nobody listens any more, and its place is not free yet.
+                    last = Some(notice);
+                    sleep(AGAIN).await;
+                }
             }
         }
-        Ok(None)
+        match last {
+            Some(notice) => Self::connect(&notice).map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn connect(notice: Notice) -> Result<Self, DaemonError> {
+    /// Waits until it has shown that it answers.
+    async fn greeted(mut self) -> Result<Self, DaemonError> {
+        let pid = self.notice.pid;
+        match timeout(PATIENCE, self.ask("hello", &serde_json::json!({}))).await {
+            Ok(greeted) => greeted.map(|_| self),
+            Err(_) => Err(DaemonError::Silent { pid }),
+        }
+    }
+
+    fn connect(notice: &Notice) -> Result<Self, DaemonError> {
         let pid = notice.pid;
-        let unreachable = |source| DaemonError::Unreachable { pid, source };
-        let stream = notice.connect().and_then(non_blocking).map_err(unreachable)?;
-        let peer = stream.peer_cred().map_err(unreachable)?;
+        let unreachable = |reason: String| DaemonError::Unreachable { pid, reason };
+        let stream = notice.connect().and_then(non_blocking).map_err(|error| unreachable(error.to_string()))?;
+        let peer = stream.peer_cred().map_err(|error| unreachable(error.to_string()))?;
         if !process::is_own_or_root(peer.uid()) {
-            let source = io::Error::other(format!("the user {} answers in its place", peer.uid()));
-            return Err(unreachable(source));
+            return Err(unreachable(format!("the user {} answers in its place", peer.uid())));
         }
         let socket = Arc::new(stream);
-        Ok(Self { notice, lines: Lines::new(Socket(socket.clone()), LONGEST), socket, next: 1 })
+        Ok(Self { notice: notice.clone(), lines: Lines::new(Socket(socket.clone()), LONGEST), socket, next: 1 })
     }
 
     /// What it has noted of itself.

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -15,6 +15,7 @@ use serde_json::{
     Value,
     value::{RawValue, to_raw_value},
 };
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -47,7 +48,8 @@ struct Inner {
     identity: Option<String>,
     begun: Instant,
     leave: CancellationToken,
-    saving: AtomicBool,
+    /// The turn of whoever writes to the file.
+    saving: Semaphore,
 }
 
 /// Who asks.
@@ -177,7 +179,7 @@ impl Control {
             identity: None,
             begun: Instant::now(),
             leave: CancellationToken::new(),
-            saving: AtomicBool::new(false),
+            saving: Semaphore::new(1),
         }))
     }
 
@@ -201,7 +203,7 @@ impl Control {
             identity: Some(identity.to_owned()),
             begun: Instant::now(),
             leave: CancellationToken::new(),
-            saving: AtomicBool::new(false),
+            saving: Semaphore::new(1),
         };
         Self(Arc::new(inner))
     }
@@ -369,16 +371,8 @@ impl Control {
     }
 
     async fn save(&self, change: save::Change, file: PathBuf) -> Result<(), Refusal> {
-        struct Turn<'a>(&'a AtomicBool);
-        impl Drop for Turn<'_> {
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        if self.0.saving.swap(true, Ordering::AcqRel) {
-            return Err(Refusal::new(Code::TooMany, "another change is being saved just now; ask again"));
-        }
-        let _turn = Turn(&self.0.saving);
+        // One after the other: each changes what the one before has written.
+        let _turn = self.0.saving.acquire().await;
         let saved = process::blocking(move || save::save(&file, &change)).await;
         saved.unwrap_or_else(|| Err(Refusal::new(Code::Failed, "saving failed")))
     }

@@ -25,6 +25,16 @@ pub(crate) struct Asked<'a> {
     pub(crate) args: Option<&'a RawValue>,
 }
 
+impl<'a> Asked<'a> {
+    /// Reads a line. A list is none, though it could be read as one.
+    pub(crate) fn read(text: &'a str) -> Result<Self, String> {
+        if !text.trim_start().starts_with('{') {
+            return Err("it is no JSON object".to_owned());
+        }
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
 /// A message of the daemon.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reply<'a> {

@@ -5,7 +5,9 @@
 
 mod connection;
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, os::unix::net::UnixListener as StdListener, sync::Arc, time::Duration};
+
+use nix::sys::resource::{Resource, getrlimit};
 
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -27,8 +29,11 @@ pub struct Listener {
     held: Held,
 }
 
-/// How many connections there may be; who comes then waits.
-const MOST: usize = 256;
+/// How many connections there may be, joined clients among them, where files are plenty.
+const MOST: u64 = 1024;
+
+/// How often it is looked whether the socket is still there: who tidies up takes it for a file that nobody needs.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How long what is under way gets when the daemon leaves.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -43,9 +48,8 @@ impl Listener {
     /// Another process is that daemon, or the place cannot be used.
     pub fn open(state: &State) -> Result<Self, HoldError> {
         let mut held = state.hold()?;
-        let socket = held.listen()?;
         let failed = |source| StateError::Io { act: "listen on", path: "the control socket".into(), source };
-        let socket = socket.set_nonblocking(true).and_then(|()| UnixListener::from_std(socket)).map_err(failed)?;
+        let socket = tokio_listener(held.listen()?).map_err(failed)?;
         Ok(Self { socket, held })
     }
 
@@ -53,26 +57,62 @@ impl Listener {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn note(&self, http: &[String]) -> Result<(), StateError> {
+    pub fn note(&mut self, http: &[String]) -> Result<(), StateError> {
         self.held.note(http)
     }
 
     /// Serves until `leave` is ready, and what is under way then a little longer. Dropping the future cuts everything.
-    pub async fn serve(self, control: &Control, leave: impl Future<Output = ()>) {
+    ///
+    /// The place of the daemon is given back, to be held until all is gone that it has started.
+    pub async fn serve(self, control: &Control, leave: impl Future<Output = ()>) -> Held {
+        let Self { mut socket, mut held } = self;
+        let room = Arc::new(Semaphore::new(most()));
         let tasks =
             Tasks { leaving: CancellationToken::new(), cut: CancellationToken::new(), tracker: TaskTracker::new() };
         let _cut = tasks.cut.clone().drop_guard();
-        tokio::select! {
-            () = accept(&self.socket, control, &tasks) => {}
-            () = leave => {}
+        let mut leave = std::pin::pin!(leave);
+        loop {
+            tokio::select! {
+                () = accept(&socket, control, (&tasks, &room)) => {}
+                () = &mut leave => break,
+                () = gone(&held) => match held.listen_again().map(tokio_listener) {
+                    Ok(Ok(new)) => {
+                        tracing::warn!("the control socket was taken away, and is there again");
+                        socket = new;
+                    }
+                    Ok(Err(error)) => tracing::warn!(%error, "the control socket was taken away"),
+                    Err(error) => tracing::warn!(%error, "the control socket was taken away"),
+                },
+            }
         }
+        drop(socket);
         tasks.leaving.cancel();
         tasks.tracker.close();
         let _ = timeout(DRAIN, tasks.tracker.wait()).await;
         tasks.cut.cancel();
         tasks.tracker.wait().await;
-        drop(self.held);
+        held
     }
+}
+
+fn tokio_listener(socket: StdListener) -> io::Result<UnixListener> {
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
+}
+
+/// How many connections there may be, by how many files may be open: each takes up to three.
+fn most() -> usize {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from((files / 8).clamp(32, MOST)).unwrap_or(32)
+}
+
+/// Returns when the socket is not there any more.
+async fn gone(held: &Held) {
+    while held.is_there() {
+        sleep(LOOK).await;
+    }
+    // What could not be made anew is tried again at leisure.
+    sleep(LOOK).await;
 }
 
 /// What runs for the listener beside the one who serves it, who awaits it.
@@ -85,11 +125,14 @@ struct Tasks {
 }
 
 /// Accepts whoever may. Never returns.
-async fn accept(socket: &UnixListener, control: &Control, tasks: &Tasks) {
-    let room = Arc::new(Semaphore::new(MOST));
+async fn accept(socket: &UnixListener, control: &Control, (tasks, room): (&Tasks, &Arc<Semaphore>)) {
     loop {
-        let Ok(place) = room.clone().acquire_owned().await else { return };
         let Ok(stream) = accepted(socket).await else { continue };
+        let Ok(place) = room.clone().try_acquire_owned() else {
+            // It fits: nothing was written before.
+            let _ = stream.try_write(&connection::too_many());
+            continue;
+        };
         let work = connection::serve(stream, control.clone(), tasks.leaving.clone());
         let work = tasks.cut.clone().run_until_cancelled_owned(work);
         tasks.tracker.spawn(async move {

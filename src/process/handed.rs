@@ -9,8 +9,9 @@ use std::{
 
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 
-/// So many are taken beside the bytes of one read; more are closed by the system.
-const MOST: usize = 4;
+/// So many may come beside the bytes of one message: the system allows no more. With less room than that, what is cut
+/// off is closed by the system, but what has come before is not told of, and stays open for ever.
+const MOST: usize = 253;
 
 /// Sends bytes, and descriptors beside the first of them; returns how many bytes were taken. They are copies: the
 /// sender keeps its own.

@@ -158,9 +158,13 @@ fn size(path: &Path) -> u64 {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A link may lead anywhere.
-    let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
-    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(no_link).open(path)
+    // A link may lead anywhere, and a pipe would be waited for.
+    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags.bits()).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file; move it away"));
+    }
+    Ok(file)
 }
 
 /// Puts a file aside, and what was put aside before one further; the oldest goes.

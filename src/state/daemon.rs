@@ -34,6 +34,7 @@ pub struct Held {
     /// Ours to remove.
     pub(super) socket: Option<PathBuf>,
     pub(super) identity: String,
+    http: Vec<String>,
 }
 
 /// Why a process cannot be the daemon of an identity.
@@ -73,7 +74,8 @@ impl State {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+            let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
+            options.mode(0o600).custom_flags(flags.bits());
         }
         let notice = options.open(&path).map_err(failed)?;
         match notice.try_lock() {
@@ -82,7 +84,7 @@ impl State {
             Err(fs::TryLockError::Error(error)) => return Err(failed(error).into()),
         }
         notice.set_len(0).map_err(failed)?;
-        Ok(Held { notice, directory, socket: None, identity: self.identity().to_owned() })
+        Ok(Held { notice, directory, socket: None, identity: self.identity().to_owned(), http: Vec::new() })
     }
 
     /// What the daemon of this identity says of itself, if one runs.
@@ -91,7 +93,18 @@ impl State {
     /// What is there may be somebody else's.
     pub fn daemon(&self) -> Result<Option<Notice>, StateError> {
         let path = self.directory.join(NOTICE);
-        let Ok(mut file) = File::open(&path) else { return Ok(None) };
+        // Whatever lies there, nobody waits for it.
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt;
+            options.custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+        }
+        let Ok(mut file) = options.open(&path) else { return Ok(None) };
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(None);
+        }
         // Who runs holds it.
         if file.try_lock_shared().is_ok() {
             return Ok(None);
@@ -127,18 +140,36 @@ impl Held {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn note(&self, http: &[String]) -> Result<(), StateError> {
+    pub fn note(&mut self, http: &[String]) -> Result<(), StateError> {
+        self.http = http.to_vec();
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), StateError> {
         let notice = Notice {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             socket: self.socket.clone(),
-            http: http.to_vec(),
+            http: self.http.clone(),
         };
         let path = self.directory.join(NOTICE);
         let text = serde_json::to_string(&notice).unwrap_or_default();
         let mut file = &self.notice;
         let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         written.map_err(|source| StateError::Io { act: "write", path, source })
+    }
+
+    /// Whether the socket is there, if there is to be one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.socket.as_deref().is_none_or(|socket| fs::symlink_metadata(socket).is_ok())
+    }
+
+    /// Listens once more, where the socket was taken away, and notes where.
+    #[cfg(unix)]
+    pub(crate) fn listen_again(&mut self) -> Result<std::os::unix::net::UnixListener, StateError> {
+        let listener = self.listen()?;
+        self.write()?;
+        Ok(listener)
     }
 
     /// The identity whose daemon this is.

@@ -21,7 +21,7 @@ pub(super) const IDENTITY: usize = 12;
 
 /// The first characters of a hash of what the daemon runs, and of where if that matters to it.
 pub(super) fn identity(config: &ComputerConfig, path: Option<&Path>) -> String {
-    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| environment::current_dir().join(path));
     let place = path.map_or_else(|| PathBuf::from(BUILT_IN), canonical);
     let entries = config.entries.iter().any(|(_, entry)| depends_on_directory(&entry.kind));
     let programs = config.programs.iter().any(|(_, program)| program_depends_on_directory(program));
@@ -44,7 +44,7 @@ fn hashed(place: &Path, directory: &Path) -> String {
 /// The two identities that a config of that place can have here, whatever it says: where the directory matters to it, and
 /// where not.
 pub(super) fn identities(path: Option<&Path>) -> [String; 2] {
-    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| environment::current_dir().join(path));
     let place = path.map_or_else(|| PathBuf::from(BUILT_IN), canonical);
     [canonical(&environment::current_dir()), PathBuf::new()].map(|directory| hashed(&place, &directory))
 }

@@ -120,7 +120,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let state = state(home.path());
         assert_eq!(state.daemon().unwrap(), None);
-        let held = state.hold().unwrap();
+        let mut held = state.hold().unwrap();
         held.note(&["http://127.0.0.1:1/mcp".to_owned()]).unwrap();
         let error = state.hold().unwrap_err().to_string();
         assert!(error.contains(&format!("process {}, at http://127.0.0.1:1/mcp", std::process::id())), "{error}");

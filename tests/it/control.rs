@@ -236,7 +236,8 @@ fn events_are_lines_of_json_until_the_daemon_leaves() {
 
 #[test]
 fn a_shutdown_is_over_when_everything_is_gone() {
-    let scratch = scratch();
+    // Whatever it takes.
+    let scratch = Scratch::entries(json!({ "fake": fake(["--ignore-term", "--ignore-eof"]) }));
     let mut daemon = up(&scratch);
     let server: i32 = scratch.run(["call", "fake__pid"]).ok().json().to_string().parse().unwrap();
     let socket = place(&scratch);
@@ -643,4 +644,141 @@ fn what_is_asked_of_the_daemon_and_by_whom_is_in_its_audit_log() {
     let call = lines.iter().find(|line| line["kind"] == "call").expect("the call is there");
     assert!(call["client"].to_string().contains("socket: user "), "{call}");
     assert!(!text.contains(bearer.trim_start_matches("Bearer ")));
+}
+
+#[test]
+fn what_is_filled_in_from_the_environment_shows_nowhere_whatever_it_was_meant_for() {
+    const SECRET: &str = "SENTINEL-of-the-environment";
+    let config = json!({ "mcpServers": {
+        "place": { "command": fake::path(), "cwd": "/nowhere/${env:HIDDEN}" },
+        "program": { "command": "/nowhere/${env:HIDDEN}/x" },
+        "package": { "command": "${env:HIDDEN}" },
+    } });
+    let scratch = Scratch::new().config(&config).variable("HIDDEN", SECRET);
+    let daemon = Daemon::start(&scratch);
+    let mut answers = Vec::new();
+    eventually("all of it is tried", || {
+        answers = vec![scratch.run(["status", "--json"]), scratch.run(["status"])];
+        answers[0].json()["entries"].as_array().unwrap().iter().all(|entry| entry["lastError"].is_string())
+    });
+    for verb in [
+        &["check"][..],
+        &["doctor"],
+        &["restart", "place"],
+        &["restart", "program"],
+        &["tools"],
+        &["tools", "--no-daemon"],
+    ] {
+        answers.push(scratch.run(verb));
+    }
+    for name in ["place", "program", "package"] {
+        answers.push(scratch.run(["logs", name]));
+    }
+    for answer in answers {
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(!said.contains(SECRET), "{said}");
+    }
+    assert!(!daemon.stderr().contains(SECRET), "{}", daemon.stderr());
+}
+
+#[test]
+fn descriptors_that_nobody_has_asked_for_are_closed() {
+    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+    use std::{io::IoSlice, os::fd::AsRawFd};
+    let scratch = scratch();
+    let daemon = up(&scratch);
+    let descriptors = || fs::read_dir(format!("/proc/{}/fd", daemon.daemon())).unwrap().count();
+    let before = descriptors();
+    let null = fs::File::open("/dev/null").unwrap();
+    for (count, line) in
+        [(1, "{"), (8, "{\"id\":1,\"verb\":\"hello\"}\n"), (253, "\n"), (64, "{\"id\":1,\"verb\":\"attach\"}\n")]
+    {
+        let stream = UnixStream::connect(place(&scratch)).unwrap();
+        let raw = vec![null.as_raw_fd(); count];
+        let rights = [ControlMessage::ScmRights(&raw)];
+        sendmsg::<()>(stream.as_raw_fd(), &[IoSlice::new(line.as_bytes())], &rights, MsgFlags::empty(), None).unwrap();
+        // It is read before the next is asked.
+        Socket::connect(&scratch).ask("hello", &json!({}));
+    }
+    eventually("all of them are closed", || descriptors() <= before);
+}
+
+#[test]
+fn who_asks_for_no_more_still_gets_its_answers() {
+    let scratch = scratch();
+    let _daemon = up(&scratch);
+    let mut stream = UnixStream::connect(place(&scratch)).unwrap();
+    let call = json!({ "id": 1, "verb": "call", "args": { "name": "fake__sleep", "arguments": { "ms": 300 } } });
+    stream.write_all(format!("{call}\n").as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("slept"), "{answer}");
+}
+
+#[test]
+fn those_who_save_at_the_same_time_take_turns() {
+    let scratch = Scratch::new().config_text("// mine\n{ \"mcpServers\": {} }\n");
+    let _daemon = Daemon::start(&scratch);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (scratch, name) = (&scratch, format!("e{number}"));
+            scope.spawn(move || scratch.run(["add", &name, "--save", "--deferred", "--entry", &entry()]).ok());
+        }
+    });
+    let saved = fs::read_to_string(scratch.path("config.json")).unwrap();
+    assert!(saved.starts_with("// mine"), "{saved}");
+    let checked = scratch.run(["check", "--json"]).ok().json();
+    assert_eq!(checked["entries"].as_array().unwrap().len(), 8, "{checked}");
+}
+
+#[test]
+fn a_socket_that_was_tidied_away_is_made_anew() {
+    let scratch = scratch();
+    let _daemon = up(&scratch);
+    fs::remove_file(place(&scratch)).unwrap();
+    eventually("it answers again", || scratch.run(["status", "--json"]).code == Some(0));
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_told_and_nobody_waits_for_it_for_ever() {
+    let scratch = scratch();
+    let daemon = up(&scratch);
+    signal(daemon.daemon(), Signal::SIGSTOP);
+    scratch.run(["status"]).fails_with(1).says(["does not answer", "kill"]);
+    signal(daemon.daemon(), Signal::SIGCONT);
+    eventually("it answers again", || scratch.run(["status", "--json"]).code == Some(0));
+}
+
+#[test]
+fn too_many_connections_are_refused_with_a_word_and_the_others_go_on() {
+    let scratch = scratch();
+    let mut command = scratch.other("sh".as_ref());
+    let program = scratch.command(["serve", "--local"]);
+    command.args(["-c", "ulimit -n 320; exec \"$0\" \"$@\""]).arg(program.get_program()).args(program.get_args());
+    let mut daemon = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("it is there", || scratch.run(["status", "--json"]).json()["healthy"] == true);
+    let mut first = Socket::connect(&scratch);
+    first.ask("hello", &json!({}));
+    let crowd: Vec<Socket> = (0..60).map(|_| Socket::connect(&scratch)).collect();
+    scratch.run(["restart", "fake"]).fails_with(1).says(["too many connections"]);
+    assert_eq!(first.ask("hello", &json!({}))["protocol"], 1);
+    drop(crowd);
+    eventually("there is room again", || scratch.run(["restart", "fake"]).code == Some(0));
+    scratch.run(["shutdown"]).ok();
+    daemon.wait().unwrap();
+}
+
+#[test]
+fn what_is_no_file_where_the_daemon_is_noted_is_waited_for_by_nobody() {
+    let scratch = scratch();
+    let mut before = Daemon::start(&scratch);
+    before.signal(Signal::SIGTERM);
+    before.exited();
+    let states = scratch.home().join(".local/state/computer");
+    let notices = fs::read_dir(states).unwrap().map(|state| state.unwrap().path().join("daemon.json"));
+    let notice = notices.into_iter().find(|path| path.exists()).unwrap();
+    fs::remove_file(&notice).unwrap();
+    nix::unistd::mkfifo(&notice, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    scratch.run(["status"]).ok();
 }

@@ -14,7 +14,7 @@ use mcp_computer::{
         socket,
         stdio::{self, Over},
     },
-    state::{HoldError, Listens, State},
+    state::{Held, HoldError, Listens, State},
 };
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -51,9 +51,9 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     // A socket that is handed over is there to be served.
     let Some(address) = address.or(inherited.is_some().then_some(HTTP)) else {
         if args.local {
-            let socket = control_socket(args, loaded).await?;
+            let mut socket = control_socket(args, loaded).await?;
             let identity = state(loaded)?.identity().to_owned();
-            if let Some(socket) = &socket {
+            if let Some(socket) = &mut socket {
                 socket.note(&[])?;
             }
             say("serving this user");
@@ -71,7 +71,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         return Ok(Fronts { stdio: true, http: None, socket: None, noted: None, identity });
     };
     // First: who comes second is to say so, and not that the address is taken.
-    let socket = control_socket(args, loaded).await?;
+    let mut socket = control_socket(args, loaded).await?;
     let options = options(args, loaded)?;
     let listener = match inherited {
         Some(inherited) => http::adopt(inherited, options),
@@ -87,7 +87,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         say("warning: other machines can reach this, unencrypted; whoever has the token can use all tools");
     }
     let noted = if args.no_token { None } else { noted(&listener, loaded) };
-    if let Some(socket) = &socket {
+    if let Some(socket) = &mut socket {
         socket.note(&[listener.url()])?;
     }
     let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
@@ -164,23 +164,24 @@ impl Fronts {
         self.identity.clone()
     }
 
-    /// Serves all of them until `leave`, or, where stdin is the only one, until its client leaves.
+    /// Serves all of them until `leave`, or, where stdin is the only one, until its client leaves. The place of the daemon
+    /// is given back: it is free when all is gone.
     pub(super) async fn serve(
         self,
         computer: &Computer,
         control: &Control,
         leave: &CancellationToken,
-    ) -> io::Result<Over> {
+    ) -> io::Result<(Over, Option<Held>)> {
         let _noted = self.noted;
         if self.http.is_none() && self.socket.is_none() {
-            return stdio::serve(computer, leave.cancelled()).await;
+            return Ok((stdio::serve(computer, leave.cancelled()).await?, None));
         }
         let on_stdio = async {
             if self.stdio {
                 // The end of stdin ends that client alone.
                 stdio::serve(computer, leave.cancelled()).await?;
             }
-            Ok(Over::Asked)
+            io::Result::Ok(Over::Asked)
         };
         let on_http = async {
             if let Some(listener) = self.http {
@@ -188,11 +189,12 @@ impl Fronts {
             }
         };
         let on_socket = async {
-            if let Some(socket) = self.socket {
-                socket.serve(control, leave.cancelled()).await;
+            match self.socket {
+                Some(socket) => Some(socket.serve(control, leave.cancelled()).await),
+                None => None,
             }
         };
-        let (over, (), ()) = tokio::join!(on_stdio, on_http, on_socket);
-        over
+        let (over, (), held) = tokio::join!(on_stdio, on_http, on_socket);
+        Ok((over?, held))
     }
 }

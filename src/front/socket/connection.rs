@@ -3,17 +3,19 @@
 use std::{
     collections::HashMap,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{
     future::{AbortHandle, Abortable, BoxFuture},
     stream::{FuturesUnordered, StreamExt},
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{io::Interest, net::UnixStream};
+use tokio::{io::Interest, net::UnixStream, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,6 +30,9 @@ const LONGEST: usize = 64 << 20;
 
 /// How much may be under way for one connection.
 const MOST: usize = 64;
+
+/// How often it is looked whether a client that asks for no more has gone.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// When so much waits for a slow reader, events are left out and counted.
 const CROWDED: usize = 256 << 10;
@@ -104,7 +109,9 @@ impl Connection {
                     let words = format!("a request must not be larger than {LONGEST} bytes");
                     self.refuse(None, &Refusal::new(Code::Invalid, words));
                 }
-                Next::Line(Ok(None) | Err(_)) => return,
+                // It asks for no more, and may still read.
+                Next::Line(Ok(None)) => return self.finish().await,
+                Next::Line(Err(_)) => return,
                 Next::Leave => break,
             }
         }
@@ -113,9 +120,24 @@ impl Connection {
         self.outbox.emptied().await;
     }
 
+    /// Answers what is under way, unless nobody is there any more to read it.
+    async fn finish(mut self) {
+        loop {
+            tokio::select! {
+                done = self.under_way.next() => if done.is_none() {
+                    return self.outbox.emptied().await;
+                },
+                () = sleep(LOOK_AFTER) => if self.lines.is_hung_up() {
+                    return;
+                },
+                () = self.leaving.cancelled() => return,
+            }
+        }
+    }
+
     /// Takes a request; the id of one that joins as a client of MCP.
     fn take(&mut self, text: &str) -> Option<Attached> {
-        let asked: Asked<'_> = match serde_json::from_str(text) {
+        let asked: Asked<'_> = match Asked::read(text) {
             Ok(asked) => asked,
             Err(error) => {
                 let words = format!("this is no request, which is {{ \"id\", \"verb\", \"args\" }}: {error}");
@@ -244,6 +266,11 @@ impl Connection {
     }
 }
 
+/// What is said to one who comes when there are too many.
+pub(super) fn too_many() -> Vec<u8> {
+    error(None, &Refusal::new(Code::TooMany, "the daemon has too many connections; end one of the others"))
+}
+
 /// A client of MCP that has joined.
 struct Attached {
     id: Option<Box<RawValue>>,
@@ -288,6 +315,12 @@ struct In {
 const CHUNK: usize = 16 << 10;
 
 impl Input for In {
+    fn is_hung_up(&self) -> bool {
+        let mut asked = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let answered = poll(&mut asked, PollTimeout::ZERO).is_ok_and(|answered| answered > 0);
+        answered && asked[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLHUP | PollFlags::POLLERR))
+    }
+
     async fn read_into(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
             self.stream.readable().await?;

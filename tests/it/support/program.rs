@@ -181,7 +181,7 @@ fn collect(mut from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 /// A run that has ended.
 #[derive(Debug)]
 pub(crate) struct Run {
-    code: Option<i32>,
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     told: String,
