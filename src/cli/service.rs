@@ -102,6 +102,14 @@ fn unit(args: &Install, kind: Kind) -> anyhow::Result<Unit> {
         let said = format!("`{}` is no address to listen on; write host and port, such as {HTTP}", args.http);
         return Err(Usage::because(said));
     }
+    let is_loopback = host_and_port(&args.http).is_some_and(|(host, _)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    });
+    if !is_loopback && !args.allow_remote {
+        let said = format!("`{}` can be reached from other machines; allow that with `--allow-remote`", args.http);
+        return Err(Usage::because(said));
+    }
     // A config with mistakes would be found out by nobody but the log.
     let loaded = machine::find(&args.config)?;
     let named =
