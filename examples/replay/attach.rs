@@ -79,7 +79,9 @@ fn group(shared: &Arc<Shared>, spec: &Value) -> Result<ToolGroup, SdkError> {
     for schema in spec["schemas"].as_array().into_iter().flatten() {
         let Ok(mut schema) = serde_json::from_value::<ToolSchema>(schema.clone()) else { continue };
         let handler = handler(shared, &schema.name, &spec["handlers"][&schema.name]);
-        schema.name = schema.name.strip_prefix(&prefix).unwrap_or(&schema.name).to_owned();
+        if let Some(plain) = schema.name.strip_prefix(&prefix).map(ToOwned::to_owned) {
+            schema.name = plain;
+        }
         group = group.with(DynamicTool { schema, handler })?;
     }
     Ok(group)

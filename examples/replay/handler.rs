@@ -47,12 +47,15 @@ impl Shared {
         *self.session.lock().unwrap() = Some(session.clone());
     }
 
-    /// Returns when the handler of a tool begins.
-    pub(crate) async fn begun(&self, tool: &str) {
-        let mut begun = self.begun.subscribe();
-        begun.borrow_and_update();
-        let before = begun.borrow().len();
-        let _ = begun.wait_for(|begun| begun.iter().skip(before).any(|known| known == tool)).await;
+    /// How many handlers have begun.
+    pub(crate) fn begun_so_far(&self) -> usize {
+        self.begun.borrow().len()
+    }
+
+    /// Returns when the handler of a tool has begun, those before not counted.
+    pub(crate) async fn begun(&self, tool: &str, before: usize) {
+        let is_one = |begun: &Vec<String>| begun.iter().skip(before).any(|known| known == tool);
+        let _ = self.begun.subscribe().wait_for(is_one).await;
     }
 
     fn begin(&self, tool: &str, args: &Map<String, Value>) {

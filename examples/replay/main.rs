@@ -88,8 +88,11 @@ impl Stage {
         let Some((verb, given)) = step.as_object().and_then(|step| step.iter().next()) else {
             return Err("a step does nothing".into());
         };
+        // A verb may be a value too: `{ "call": "agentSessions.create", "args": [] }`.
+        let called = ["call", "api", "method"].contains(&verb.as_str()).then(|| given.as_str()).flatten();
+        let given = called.and(step.get("args")).unwrap_or(given);
         let args = Args::new(given);
-        let outcome = match args::plain(verb).as_str() {
+        let outcome = match args::plain(called.unwrap_or(verb)).as_str() {
             "attach" => self.attach(given),
             "setdynamictools" => self.set_dynamic_tools(given)?,
             "execute" => self.execute(given, &step["abort"]).await?,

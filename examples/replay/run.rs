@@ -125,10 +125,12 @@ impl Stage {
         if abort["beforeStart"] == json!(true) {
             cancel.cancel();
         }
+        // Counted from here, before anything can have happened.
+        let so_far = (self.platform.count(), self.shared.begun_so_far());
         let stop = async {
-            self.time_to_stop(abort).await;
+            self.time_to_stop(abort, so_far).await;
             cancel.cancel();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             done = work => done,
@@ -136,11 +138,11 @@ impl Stage {
         }
     }
 
-    async fn time_to_stop(&self, abort: &Value) {
+    async fn time_to_stop(&self, abort: &Value, (requests, begun): (usize, usize)) {
         if let Some(times) = abort["onRequest"].as_u64() {
-            self.platform.asked(self.platform.count() + usize::try_from(times).unwrap_or(1)).await;
+            self.platform.asked(requests + usize::try_from(times).unwrap_or(1)).await;
         } else if let Some(tool) = abort["onHandlerStart"].as_str() {
-            self.shared.begun(tool).await;
+            self.shared.begun(tool, begun).await;
         } else if abort["delayMs"].is_null() {
             std::future::pending::<()>().await;
         }

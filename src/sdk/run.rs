@@ -31,6 +31,9 @@ const NO_REASON: &str = "Tool execution failed";
 pub(super) type Hook =
     Arc<dyn Fn(Vec<ToolResult>) -> Promise<'static, Result<Vec<ToolResult>, ToolError>> + Send + Sync>;
 
+/// What makes the body of a request.
+pub(super) type Body = Box<dyn Fn(Leg<'_>) -> Map<String, Value> + Send + Sync>;
+
 /// What becomes of calls that no handler here is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Unhandled {
@@ -48,7 +51,7 @@ pub(super) struct Plan {
     /// The words before a refusal that has none.
     pub(super) context: &'static str,
     /// The body of a request, but for its tools.
-    pub(super) body: Box<dyn Fn(Leg<'_>) -> Map<String, Value> + Send + Sync>,
+    pub(super) body: Body,
     pub(super) tools: Toolbox,
     pub(super) watched: Arc<[Resource]>,
     pub(super) hook: Option<Hook>,

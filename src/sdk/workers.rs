@@ -76,15 +76,15 @@ pub struct WorkerOutput {
 impl WorkersApi {
     /// Runs a worker and tells what happens, as [`AgentSession::execute`](super::AgentSession::execute) does.
     pub fn execute(&self, agent_id: &str, input: Map<String, Value>, options: WorkerOptions) -> Events {
-        let tell = move |leg: Leg<'_>, tools: &Toolbox| match leg.execution_id.filter(|id| !id.is_empty()) {
-            Some(id) => object(json!({ "type": "continue", "executionId": id, "toolResults": leg.results })),
-            None => {
-                let mut body = object(json!({ "type": "start", "input": input }));
-                if let Some(schemas) = tools.schemas() {
-                    body.insert("dynamicToolSchemas".to_owned(), schemas.into());
-                }
-                body
+        let tell = move |leg: Leg<'_>, tools: &Toolbox| {
+            if let Some(id) = leg.execution_id.filter(|id| !id.is_empty()) {
+                return object(json!({ "type": "continue", "executionId": id, "toolResults": leg.results }));
             }
+            let mut body = object(json!({ "type": "start", "input": input }));
+            if let Some(schemas) = tools.schemas() {
+                body.insert("dynamicToolSchemas".to_owned(), schemas.into());
+            }
+            body
         };
         let made = self.plan(agent_id, options).map(|plan| {
             let tools = plan.tools.clone();

@@ -171,7 +171,7 @@ impl<'a> Checker<'a> {
     }
 
     fn array(&mut self, schema: &'a Map<String, Value>, items: Vec<Value>, depth: usize) -> Vec<Value> {
-        self.bounds(schema, ("minItems", "maxItems"), ("array", " items"), items.len());
+        self.bounds(schema, ["minItems", "maxItems", "array", " items"], items.len());
         let (first, others) = (list(schema, "prefixItems"), schema.get("items"));
         let checked = items.into_iter().enumerate().map(|(place, item)| {
             let Some(of_item) = first.get(place).or(others) else { return item };
@@ -185,7 +185,7 @@ impl<'a> Checker<'a> {
 
     fn text(&mut self, schema: &Map<String, Value>, text: &str) {
         // As the schema's authors count: in UTF-16.
-        self.bounds(schema, ("minLength", "maxLength"), ("string", " characters"), text.encode_utf16().count());
+        self.bounds(schema, ["minLength", "maxLength", "string", " characters"], text.encode_utf16().count());
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return };
         // A pattern that cannot be read here is nobody's fault who calls.
         if Regex::new(pattern).is_ok_and(|pattern| !pattern.is_match(text)) {
@@ -193,13 +193,14 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Whether a length keeps to the limits under these two keys; what has it is called `what`, and counted in `unit`.
     #[expect(clippy::cast_precision_loss, reason = "no text and no list is so long")]
-    fn bounds(&mut self, schema: &Map<String, Value>, keys: (&str, &str), (what, unit): (&str, &str), length: usize) {
+    fn bounds(&mut self, schema: &Map<String, Value>, [least, most, what, unit]: [&str; 4], length: usize) {
         let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
-        if let Some(least) = limit(keys.0).filter(|least| (length as f64) < *least) {
+        if let Some(least) = limit(least).filter(|least| (length as f64) < *least) {
             self.problem(&format!("Too small: expected {what} to have >={least}{unit}"));
         }
-        if let Some(most) = limit(keys.1).filter(|most| length as f64 > *most) {
+        if let Some(most) = limit(most).filter(|most| length as f64 > *most) {
             self.problem(&format!("Too big: expected {what} to have <={most}{unit}"));
         }
     }

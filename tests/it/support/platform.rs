@@ -259,10 +259,11 @@ async fn answer(stream: &mut TcpStream, leg: &Value) -> io::Result<Then> {
     let phrase = leg["statusText"].as_str().unwrap_or_else(|| phrase(status));
     let mut text = format!("HTTP/1.1 {status} {phrase}\r\n");
     for (name, value) in headers.as_object().into_iter().flatten() {
-        text += &format!("{name}: {}\r\n", value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned));
+        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        text.extend([name, ": ", &value, "\r\n"]);
     }
     if let Some((body, _)) = whole {
-        text += &format!("content-length: {}\r\n\r\n{body}", body.len());
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n", &body]);
     } else if matches!(status, 204 | 205 | 304) {
         text += "\r\n";
     } else {
@@ -290,7 +291,7 @@ async fn parts(stream: &mut TcpStream, chunks: &[Value]) -> io::Result<Then> {
             return Ok(Then::Closed);
         }
         let events = chunk["events"].as_array().into_iter().flatten().chain(chunk.get("event"));
-        let mut bytes: Vec<u8> = events.map(|event| format!("data: {event}\n\n")).collect::<String>().into_bytes();
+        let mut bytes: Vec<u8> = events.flat_map(|event| format!("data: {event}\n\n").into_bytes()).collect();
         bytes.extend(chunk["raw"].as_str().unwrap_or_default().as_bytes());
         bytes.extend(chunk["b64"].as_str().and_then(|text| BASE64.decode(text.as_bytes()).ok()).unwrap_or_default());
         if chunk["done"] == json!(true) {
