@@ -73,6 +73,8 @@ mod sdk_recordings; // the SDK does what recordings of the platform's own have, 
 #[cfg(feature = "sdk")]
 mod sdk_rest; // sessions, agents, files and workers of a platform
 #[cfg(feature = "sdk")]
+mod sdk_run; // `computer run`: one turn of a session, with the tools of this computer
+#[cfg(feature = "sdk")]
 mod sdk_sockets; // turns that are asked for over a socket
 #[cfg(feature = "sdk")]
 mod sdk_tools; // tools of a session: static, in groups, those of a Computer; hooks

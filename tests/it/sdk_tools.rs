@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use mcp_computer::{
-    AddOptions, DynamicTool, ToolError, ToolHandler, ToolProvider, ToolSchema,
+    AddOptions, Computer, DynamicTool, EntryConfig, ShellMode, ToolError, ToolHandler, ToolProvider, ToolSchema,
     sdk::{AttachOptions, FileReference, Resource, SdkError, ToolGroup, WorkerOptions},
 };
 use serde_json::{Map, Value, json};
@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::{
     library::{Fake, server, up, within},
+    program::text,
+    real,
     sdk::{asks, bodies, call, client, events, fails, finish, gives, over, platform, session, told, turn},
 };
 
@@ -255,4 +257,30 @@ async fn a_provider_may_be_shared() {
     events(session.execute(turn())).await;
     assert_eq!(named_calls(&bodies(&platform)[0]["dynamicToolSchemas"]), json!(["a__echo"]));
     assert!(provider.as_dynamic().is_some() && provider.changes().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_server_of_files_and_a_shell_work_for_one_turn() {
+    let Some(modules) = real::modules() else { return };
+    let kept = tempfile::tempdir().unwrap();
+    // The server names what it was given by its real path.
+    let dir = kept.path().canonicalize().unwrap();
+    let script = modules.join("@modelcontextprotocol/server-filesystem/dist/index.js");
+    let files = EntryConfig::from(Computer::stdio("node", [text(&script), text(&dir)]));
+    let shell = EntryConfig::from(Computer::shell(ShellMode::Unrestricted).cwd(&dir));
+    let computer = up([("filesystem", files), ("shell", shell)]).await;
+    let write = json!({ "path": dir.join("note.txt"), "content": "from the agent" });
+    let platform = platform(json!([
+        asks(json!([{ "toolCallId": "1", "toolName": "filesystem__write_file", "args": write }])),
+        asks(json!([{ "toolCallId": "2", "toolName": "shell__run_command", "args": { "command": "cat note.txt" } }])),
+        over(),
+    ]))
+    .await;
+    let session = session(&platform, AttachOptions::new());
+    session.set_dynamic_tools(computer.clone());
+    let told = events(session.execute(turn())).await;
+    assert!(told.iter().all(|event| event["type"] != "tool-output-error"), "{told:?}");
+    assert!(told[3]["output"].to_string().contains("from the agent"), "{told:?}");
+    assert_eq!(told.last(), Some(&finish()));
+    within("stopping", computer.stop()).await;
 }
