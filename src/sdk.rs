@@ -34,6 +34,7 @@ mod events;
 mod files;
 mod generator;
 mod group;
+mod images;
 mod lines;
 mod message;
 mod request;

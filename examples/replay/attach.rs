@@ -31,10 +31,15 @@ impl Stage {
             options = options.reject_client_tool_calls();
         }
         if let Some(hook) = spec.get("onToolResults").filter(|hook| **hook != json!(false)) {
-            let (shared, hook) = (self.shared.clone(), hook.clone());
+            let (shared, hook, files, session) = (self.shared.clone(), hook.clone(), self.client.files(), id.clone());
             options = options.on_tool_results(move |results| {
                 let looked = look(&shared, &hook, results);
-                async { looked }
+                let uploads = hook.to_string().to_ascii_lowercase().contains("image");
+                let (files, session) = (files.clone(), session.clone());
+                async move {
+                    let results = looked?;
+                    Ok(if uploads { files.upload_images(&session, results).await } else { results })
+                }
             });
         }
         let session = self.client.agent_sessions().attach(id.clone(), options)?;

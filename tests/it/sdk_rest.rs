@@ -233,3 +233,35 @@ async fn what_a_worker_gives_is_returned_with_its_session() {
     ];
     assert_eq!(told, expected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn images_in_results_are_uploaded_and_what_cannot_be_stays() {
+    let image = |data: &str| json!({ "type": "image", "data": data, "mimeType": "image/jpeg" });
+    let urls = |id: &str| json!({ "id": id, "uploadUrl": format!("{{{{ORIGIN}}}}/put/{id}"), "downloadUrl": format!("https://x/{id}") });
+    let routes = json!([
+        { "method": "POST", "path": "/api/agent-sessions/s/trigger", "legs": [
+            asks(json!([call("1", "two"), { "toolCallId": "2", "toolName": "two", "args": {}, "outputVariable": "V" }])), over(),
+        ] },
+        { "method": "POST", "path": "/api/files/upload-urls", "legs": [{ "json": { "files": [urls("f1"), urls("f2")] } }] },
+        { "method": "PUT", "path": "/put/f1", "legs": [{ "text": "" }] },
+        { "method": "PUT", "path": "/put/f2", "legs": [{ "status": 500, "text": "" }] },
+    ]);
+    let platform = Platform::start(&json!({ "routes": routes })).await.unwrap();
+    let both = json!(["a text", image("aGk="), image("eW91")]);
+    let files = client(&platform).files();
+    let options =
+        mcp_computer::sdk::AttachOptions::new().tool("two", gives(both.clone())).on_tool_results(move |results| {
+            let files = files.clone();
+            async move { Ok(files.upload_images("s", results).await) }
+        });
+    let told = events(session(&platform, options).execute(SessionRequest::trigger("go"))).await;
+    let put = json!({ "type": "image", "mediaType": "image/jpeg", "size": 2, "url": "https://x/f1" });
+    assert_eq!(told[1]["output"], json!(["a text", put, image("eW91")]));
+    assert_eq!(told[2]["output"], both, "what goes into a variable stays");
+    let last = bodies(&platform).pop().unwrap();
+    let name = &bodies(&platform)[1]["files"][0]["filename"];
+    let kept = json!([{ "id": "f1", "mediaType": "image/jpeg", "url": "https://x/f1", "filename": name, "size": 2 }]);
+    assert_eq!(last["toolResults"][0]["files"], kept);
+    let name = name.as_str().unwrap();
+    assert!(name.strip_prefix("image-").and_then(|rest| rest.strip_suffix(".jpg")).is_some(), "{name}");
+}
