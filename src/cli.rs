@@ -13,6 +13,8 @@ mod machine;
 mod manual;
 mod paint;
 mod policy;
+#[cfg(feature = "sdk")]
+mod run;
 mod serve;
 mod service;
 mod status;
@@ -44,6 +46,9 @@ pub(crate) struct Args {
 enum Verb {
     /// Serve all tools as one MCP server
     Serve(serve::Args),
+    /// Run one turn of a session on a platform, with the tools of this computer
+    #[cfg(feature = "sdk")]
+    Run(run::Args),
     /// List the tools
     Tools(tools::Args),
     /// Call a tool
@@ -166,6 +171,8 @@ pub(crate) fn log(args: &Args) {
 pub(crate) async fn run(args: Args) -> ExitCode {
     let outcome = match args.verb {
         Verb::Serve(args) => serve::run(args).await,
+        #[cfg(feature = "sdk")]
+        Verb::Run(args) => run::run(args).await,
         Verb::Tools(args) => tools::run(args).await,
         Verb::Call(args) => call::run(args).await,
         Verb::Status(args) => status::run(args).await,

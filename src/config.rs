@@ -20,6 +20,8 @@ mod pattern;
 mod policy;
 mod problem;
 mod program;
+#[cfg(feature = "sdk")]
+pub mod protocol;
 pub mod schema;
 mod search;
 mod shell;

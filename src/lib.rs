@@ -11,6 +11,7 @@
 //! | `doctor` | whether this machine has what a Computer needs, each with a cure |
 //! | `front` | our face as an MCP server, and the socket by which it is controlled |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
+//! | `sdk` | the server SDK: client, sessions, the loop of a turn (feature `sdk`) |
 //! | `provider` | what a host plugs into a server SDK |
 //! | `registry` | all tools and the route of each name |
 //! | `fill` | what `${…}` references stand for, looked up at each start |
@@ -54,6 +55,8 @@ mod provider;
 mod raw;
 mod records;
 mod registry;
+#[cfg(feature = "sdk")]
+pub mod sdk;
 mod secret;
 pub mod service;
 mod shell;

@@ -152,6 +152,28 @@ impl ToolProvider for Vec<DynamicTool> {
     }
 }
 
+impl<T: ToolProvider + ?Sized> ToolProvider for Arc<T> {
+    fn tool_schemas(&self) -> Vec<ToolSchema> {
+        (**self).tool_schemas()
+    }
+
+    fn tool_handlers(&self) -> BTreeMap<String, ToolHandler> {
+        (**self).tool_handlers()
+    }
+
+    fn changes(&self) -> Option<Changes> {
+        (**self).changes()
+    }
+
+    fn as_dynamic(&self) -> Option<&dyn DynamicMcpProvider> {
+        (**self).as_dynamic()
+    }
+
+    fn as_device(&self) -> Option<&dyn DeviceProvider> {
+        (**self).as_device()
+    }
+}
+
 /// Tells when a set of tools has changed.
 #[derive(Debug, Clone)]
 pub struct Changes(pub(crate) watch::Receiver<u64>);

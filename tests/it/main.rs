@@ -69,6 +69,18 @@ mod real_clients; // clients that others wrote, over HTTP
 mod real_servers; // servers and a client that others wrote
 mod records; // what the daemon writes down, and what it counts
 mod reload; // a config file that changes while it is served
+#[cfg(feature = "sdk")]
+mod sdk_recordings; // the SDK does what recordings of the platform's own have, but for that one's accidents
+#[cfg(feature = "sdk")]
+mod sdk_rest; // sessions, agents, files and workers of a platform
+#[cfg(feature = "sdk")]
+mod sdk_run; // `computer run`: one turn of a session, with the tools of this computer
+#[cfg(feature = "sdk")]
+mod sdk_sockets; // turns that are asked for over a socket
+#[cfg(feature = "sdk")]
+mod sdk_tools; // tools of a session: static, in groups, those of a Computer; hooks
+#[cfg(feature = "sdk")]
+mod sdk_trouble; // platforms that refuse, stall, cut, or say what nobody understands
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod service; // units that are written, started and taken away

@@ -9,9 +9,12 @@ pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod http_client;
 pub(crate) mod library;
+pub(crate) mod platform;
 pub(crate) mod procs;
 pub(crate) mod program;
 pub(crate) mod real;
+#[cfg(feature = "sdk")]
+pub(crate) mod sdk;
 pub(crate) mod shell;
 
 use std::time::Duration;

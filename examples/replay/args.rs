@@ -1,0 +1,46 @@
+//! What a step is given: in order, by names, or one thing alone.
+
+use serde_json::{Map, Value};
+
+/// The arguments of a step.
+pub(crate) struct Args<'a>(&'a Value);
+
+impl<'a> Args<'a> {
+    pub(crate) fn new(given: &'a Value) -> Self {
+        Self(given)
+    }
+
+    /// The argument at this place, or of one of these names.
+    pub(crate) fn get(&self, place: usize, names: &[&str]) -> Option<&'a Value> {
+        match self.0 {
+            Value::Array(given) => given.get(place),
+            Value::Object(given) => names.iter().find_map(|name| given.get(*name)),
+            Value::Null | Value::Bool(_) => None,
+            alone => (place == 0).then_some(alone),
+        }
+    }
+
+    /// A text; empty when there is none.
+    pub(crate) fn text(&self, place: usize, names: &[&str]) -> &'a str {
+        self.get(place, names).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The session that is meant.
+    pub(crate) fn session_id(&self) -> &'a str {
+        match self.text(0, &["sessionId", "id", "session"]) {
+            "" => "sess_1",
+            id => id,
+        }
+    }
+
+    /// An object.
+    pub(crate) fn object(&self, place: usize, names: &[&str]) -> Option<Map<String, Value>> {
+        self.get(place, names).and_then(Value::as_object).cloned()
+    }
+}
+
+/// A verb without what it is written with: `agentSessions.getLogs` is `getlogs`.
+pub(crate) fn plain(verb: &str) -> String {
+    let plain: String = verb.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    ["agentsessions", "sessions", "files"].iter().find_map(|room| plain.strip_prefix(room)).unwrap_or(&plain).to_owned()
+}

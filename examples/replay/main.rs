@@ -1,0 +1,120 @@
+//! Plays a recording of a server SDK: `cargo run --example replay -- RECORDING.json`
+//!
+//! It runs the recording's `definition` against a platform of its own on loopback, and prints what came of it in the
+//! form of recordings: `{ "steps", "requests", "handlerCalls", "resourceUpdates", "hookCalls" }`.
+
+#![expect(clippy::print_stdout, reason = "it is what this program is for")]
+#![expect(clippy::unwrap_used, reason = "a mutex that is broken here is a mistake of this program's")]
+
+mod args;
+mod attach;
+mod handler;
+mod outcome;
+#[path = "../../tests/it/support/platform.rs"]
+mod platform;
+mod rest;
+mod run;
+mod socket;
+
+use std::{fs, sync::Arc, time::Duration};
+
+use mcp_computer::sdk::{AgentSession, ClientOptions, OctavusClient, UiMessage};
+use serde_json::{Map, Value, json};
+
+use self::{
+    args::Args,
+    handler::Shared,
+    platform::{Platform, placed, replaced},
+};
+
+type Outcome<T = Value> = Result<T, Box<dyn std::error::Error>>;
+
+/// How long a platform may take to notice that its client has gone.
+const SETTLED: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let path = std::env::args().nth(1).ok_or("usage: replay RECORDING.json")?;
+    let recording: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let definition = if recording["definition"].is_object() { &recording["definition"] } else { &recording };
+    println!("{}", serde_json::to_string_pretty(&play(definition).await?)?);
+    Ok(())
+}
+
+async fn play(definition: &Value) -> Outcome {
+    let platform = Platform::start(&definition["platform"]).await?;
+    let mut stage = Stage::new(definition, platform);
+    let mut steps = Vec::new();
+    for step in definition["steps"].as_array().into_iter().flatten() {
+        let step = placed(step, stage.platform.origin());
+        steps.push(stage.step(&step).await?);
+    }
+    // A client that went in the middle is written down when the platform has seen it.
+    let _ = tokio::time::timeout(SETTLED, stage.platform.settled()).await;
+    let mut all = json!({ "steps": steps, "requests": stage.platform.requests() });
+    for (name, calls) in stage.shared.noted() {
+        if !calls.is_empty() {
+            all[name] = calls.into();
+        }
+    }
+    let origin = stage.platform.origin().to_owned();
+    Ok(replaced(&all, &|text| outcome::named(text, &origin)))
+}
+
+struct Stage {
+    platform: Platform,
+    client: OctavusClient,
+    session: Option<AgentSession>,
+    shared: Arc<Shared>,
+    /// What was read last, for bringing it back.
+    messages: Vec<UiMessage>,
+}
+
+impl Stage {
+    fn new(definition: &Value, platform: Platform) -> Self {
+        let options = placed(&definition["client"]["options"], platform.origin());
+        let url = options["baseUrl"].as_str().unwrap_or(platform.origin()).to_owned();
+        let key = options["apiKey"].as_str().unwrap_or_default().to_owned();
+        let client_options = ClientOptions {
+            trace_model_requests: options["traceModelRequests"] == json!(true),
+            ..ClientOptions::default()
+        };
+        let client = OctavusClient::with(&url, key, client_options);
+        Self { platform, client, session: None, shared: Arc::default(), messages: Vec::new() }
+    }
+
+    /// Does one step; what came of it is in the form of recordings.
+    async fn step(&mut self, step: &Value) -> Outcome {
+        let Some((verb, given)) = step.as_object().and_then(|step| step.iter().next()) else {
+            return Err("a step does nothing".into());
+        };
+        // A verb may be a value too: `{ "call": "agentSessions.create", "args": [] }`.
+        let called = ["call", "api", "method"].contains(&verb.as_str()).then(|| given.as_str()).flatten();
+        let given = called.and(step.get("args")).unwrap_or(given);
+        let args = Args::new(given);
+        let outcome = match args::plain(called.unwrap_or(verb)).as_str() {
+            "attach" => self.attach(given),
+            "setdynamictools" => self.set_dynamic_tools(given)?,
+            "execute" => self.execute(given, &step["abort"]).await?,
+            "tosse" | "tossestream" | "sse" => self.sse(given, &step["abort"]).await?,
+            "socket" | "sockets" | "handlesocketmessage" => self.socket(given).await?,
+            "workersexecute" | "workerexecute" | "executeworker" => self.worker(&args, step).await?,
+            "workerscontinue" | "workercontinue" | "continueworker" => self.worker_go_on(&args, step).await?,
+            "workersgenerate" | "workergenerate" | "generate" => self.generate(&args, step).await?,
+            "sleepms" | "sleep" => {
+                tokio::time::sleep(Duration::from_millis(given.as_u64().unwrap_or_default())).await;
+                Ok(Map::new())
+            }
+            other => self.rest(other, &args).await?,
+        };
+        let mut told = json!({ "do": verb });
+        for (key, value) in outcome.unwrap_or_else(|error| outcome::failed(&error)) {
+            told[key] = value;
+        }
+        Ok(told)
+    }
+
+    fn session(&self) -> Outcome<&AgentSession> {
+        Ok(self.session.as_ref().ok_or("no session is attached")?)
+    }
+}
