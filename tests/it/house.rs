@@ -25,6 +25,27 @@ fn every_wall_of_the_house_stands() {
     assert!(breaches.is_empty(), "a wall stands in the wrong place:\n{}", breaches.join("\n"));
 }
 
+/// The rooms that the SDK must not know: it is given a Computer as a provider, as any other program's.
+const BEHIND_THE_PROVIDER: [&str; 7] = ["computer", "connection", "entry", "front", "process", "registry", "source"];
+
+#[test]
+fn the_sdk_knows_no_computer() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files: Vec<PathBuf> = rust_files(&src).into_iter().filter(|file| file.starts_with(src.join("sdk"))).collect();
+    assert!(files.len() > 20, "the source was read");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let uses = BEHIND_THE_PROVIDER.iter().find(|room| {
+                let listed = [format!("{room}::"), format!("{room},")];
+                line.contains(&format!("crate::{room}"))
+                    || listed.iter().any(|item| line.trim_start().starts_with(item))
+            });
+            assert!(uses.is_none(), "{}:{}: {uses:?}", file.display(), number + 1);
+        }
+    }
+}
+
 #[test]
 fn a_breach_is_seen_in_every_spelling() {
     for line in ["use clap::Parser;", "use ::clap::Parser;", "    clap::Command::new()", "use tokio::{fs, process};"] {
