@@ -16,6 +16,7 @@ mod client;
 mod desk;
 mod protocol;
 mod save;
+mod verbs;
 
 pub use self::{
     client::{Daemon, DaemonError, Following},

@@ -40,8 +40,7 @@ impl Computer {
 
     async fn wait_for_lists(&self, handles: Vec<Handle<Face>>, limit: Duration) {
         let unlisted: Vec<_> = handles.into_iter().filter(|handle| !is_listed(&handle.status())).collect();
-        // What is known was published with the start.
-        if limit.is_zero() || unlisted.is_empty() {
+        if limit.is_zero() {
             return;
         }
         let listed = join_all(unlisted.into_iter().map(|handle| async move {

@@ -198,7 +198,9 @@ impl Daemon {
         let line = request(id, verb, args).map_err(|error| Refusal::arguments(verb, error))?;
         let mut rest = &line[..];
         while !rest.is_empty() {
-            self.socket.writable().await.map_err(|_| DaemonError::Gone)?;
+            if self.socket.writable().await.is_err() {
+                break;
+            }
             // They go with the first byte.
             let beside = if rest.len() == line.len() { descriptors } else { &[] };
             match self
@@ -207,7 +209,8 @@ impl Daemon {
             {
                 Ok(sent) => rest = &rest[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Err(DaemonError::Gone),
+                // It has ended, or wants no more of us: what it said last tells.
+                Err(_) => break,
             }
         }
         Ok(id)

@@ -10,17 +10,15 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{
-    Value,
-    value::{RawValue, to_raw_value},
-};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     protocol::{Code, Refusal, VERSION},
     save,
+    verbs::{Add, Call, LogsOf, Nothing, Remove, Verb, Which, read},
 };
 use crate::{
     computer::{AddOptions, Computer, Event, Events},
@@ -70,83 +68,6 @@ impl Who {
 
 /// The outcome of a verb: JSON.
 pub(crate) type Outcome = Result<Box<RawValue>, Refusal>;
-
-/// A verb and its arguments.
-#[derive(Debug)]
-enum Verb {
-    Hello,
-    Status,
-    Tools(Which),
-    Call(Call),
-    Add(Add),
-    Remove(Remove),
-    Restart(One),
-    StopEntry(One),
-    Retry(Which),
-    Ready(Which),
-    Reload,
-    Shutdown,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Nothing {}
-
-/// The log of an entry or of a managed program.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LogsOf {
-    namespace: String,
-    /// Only so many of the lines that were there before.
-    #[serde(default)]
-    lines: Option<usize>,
-    #[serde(default)]
-    follow: bool,
-}
-
-/// One entry, or all.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Which {
-    namespace: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Call {
-    name: String,
-    #[serde(default)]
-    arguments: Option<Box<RawValue>>,
-    /// Whether an entry that is deferred is brought up for it.
-    #[serde(default)]
-    start: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Add {
-    namespace: String,
-    /// As in the config file.
-    entry: Value,
-    #[serde(default)]
-    deferred: bool,
-    #[serde(default)]
-    save: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Remove {
-    namespace: String,
-    #[serde(default)]
-    save: bool,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct One {
-    namespace: String,
-}
 
 /// Tools as they are offered.
 #[derive(Serialize)]
@@ -390,72 +311,6 @@ impl Control {
         }
     }
 }
-
-impl Verb {
-    /// Whether it changes something, and is noted. Calls are noted where they are made.
-    fn changes(&self) -> bool {
-        !matches!(self, Self::Hello | Self::Status | Self::Tools(_) | Self::Call(_))
-    }
-
-    /// The entry that it is about, if it is about one.
-    fn target(&self) -> Option<String> {
-        match self {
-            Self::Add(Add { namespace, .. }) | Self::Remove(Remove { namespace, .. }) => Some(namespace.clone()),
-            Self::Restart(one) | Self::StopEntry(one) => Some(one.namespace.clone()),
-            Self::Retry(which) | Self::Ready(which) | Self::Tools(which) => which.namespace.clone(),
-            Self::Hello | Self::Status | Self::Call(_) | Self::Reload | Self::Shutdown => None,
-        }
-    }
-
-    fn read(verb: &str, args: Option<&RawValue>) -> Result<Self, Refusal> {
-        let plain = |verb_: Self| read(verb, args).map(|Nothing {}| verb_);
-        match verb {
-            "hello" => plain(Self::Hello),
-            "status" => plain(Self::Status),
-            "tools" => read(verb, args).map(Self::Tools),
-            "call" => read(verb, args).map(Self::Call),
-            "add" => read(verb, args).map(Self::Add),
-            "remove" => read(verb, args).map(Self::Remove),
-            "restart" => read(verb, args).map(Self::Restart),
-            "stop-entry" => read(verb, args).map(Self::StopEntry),
-            "retry" => read(verb, args).map(Self::Retry),
-            "ready" => read(verb, args).map(Self::Ready),
-            "reload" => plain(Self::Reload),
-            "shutdown" => plain(Self::Shutdown),
-            _ => {
-                let known = VERBS.join(", ");
-                let words = format!("there is no verb `{}`; there are {known}", verb.escape_debug());
-                Err(Refusal::new(Code::UnknownVerb, words))
-            }
-        }
-    }
-}
-
-/// All verbs.
-const VERBS: [&str; 16] = [
-    "hello",
-    "status",
-    "tools",
-    "call",
-    "add",
-    "remove",
-    "restart",
-    "stop-entry",
-    "retry",
-    "ready",
-    "events",
-    "logs",
-    "reload",
-    "shutdown",
-    "attach",
-    "cancel",
-];
-
-fn read<T: DeserializeOwned>(verb: &str, args: Option<&RawValue>) -> Result<T, Refusal> {
-    let text = args.map(RawValue::get).filter(|text| *text != "null").unwrap_or("{}");
-    serde_json::from_str(text).map_err(|error| Refusal::arguments(verb, error))
-}
-
 fn made(value: &impl Serialize) -> Outcome {
     to_raw_value(value).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
 }

@@ -572,3 +572,13 @@ fn how_a_task_goes_is_told_to_the_client_that_had_it_made_and_to_nobody_else() {
     other.call_text("fake__add_tool", &json!({ "name": "later" }));
     assert_eq!(untold.event().unwrap().data["method"], "notifications/tools/list_changed");
 }
+
+#[test]
+fn the_first_list_has_all_that_is_up_however_soon_it_is_asked_for() {
+    for round in 0..5 {
+        let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+        let daemon = Daemon::start(&scratch);
+        let tools = Caller::legacy(daemon.address()).tools();
+        assert!(tools.contains(&"fake__echo".to_owned()), "round {round}: {tools:?}");
+    }
+}
