@@ -487,9 +487,9 @@ async fn what_is_written_down_of_calls_follows_the_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_hangs_holds_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("logs")).unwrap();
-    // Who opens it to write waits for somebody who reads, for ever.
-    nix::unistd::mkfifo(&dir.path().join("logs/a.log"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // Who writes waits for its turn, which does not come.
+    let turn = fs::File::open(dir.path()).unwrap();
+    turn.lock().unwrap();
     let flood = || scripted("yes \"$(printf %0500d 7)\" | head -c 3000000 >&2");
     let computer = made_of([("a", flood()), ("b", flood()), ("c", flood())]);
     computer.keep_records(Records::new(dir.path())).unwrap();
