@@ -206,16 +206,22 @@ fn read_private(path: &Path) -> Result<String, StateError> {
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = private_file().open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-fn private_directory() -> DirBuilder {
+/// How a new file is made that is for us alone.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// How a directory is made that is for us alone.
+pub(crate) fn private_directory() -> DirBuilder {
     #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
     let mut builder = DirBuilder::new();
     #[cfg(unix)]

@@ -71,9 +71,10 @@ pub(crate) fn call(
     (params, context): (Params<'_>, CallContext),
 ) -> Waiting<Answer> {
     let mut note = {
-        let listed = registry.route(name).map(|(_, listed)| listed.route.namespace.clone());
-        let entry = listed.or_else(|| namespace_of(name, &board.namespaces()));
-        let subject = Subject { entry: entry.as_ref().map(Namespace::as_str), tool: name };
+        let listed = registry.route(name).map(|(_, listed)| &listed.route.namespace);
+        // Only a name that nobody lists has to be taken apart.
+        let named = if listed.is_none() { namespace_of(name, &board.namespaces()) } else { None };
+        let subject = Subject { entry: listed.or(named.as_ref()).map(Namespace::as_str), tool: name };
         board.book().begin(&subject, context.caller.as_ref())
     };
     if !note.must_be_written() {

@@ -471,6 +471,9 @@ fn the_same_is_there_over_http_with_the_token() {
     assert!(events.is_stream());
     let (status, restarted) = json_(post("/api/entries/fake/restart", &json!({})));
     assert_eq!((status, &restarted["state"]), (200, &json!("ready")), "{restarted}");
+    let mut log = get("/api/logs/fake").send(daemon.address());
+    assert!(log.is_stream());
+    assert!(log.event().unwrap().data["text"].is_string());
     let event = events.event().unwrap().data;
     assert_eq!((&event["event"], &event["namespace"]), (&json!("stateChanged"), &json!("fake")));
     let added = json_(post("/api/entries/more/add", &json!({ "entry": fake::<&str>([]) })));
@@ -483,6 +486,7 @@ fn the_same_is_there_over_http_with_the_token() {
         (404, "unknownTool", post("/api/call", &json!({ "name": "nobody__x" }))),
         (404, "unknownVerb", post("/api/entries/fake/dance", &json!({}))),
         (404, "unknownVerb", get("/api/dance")),
+        (404, "unknownNamespace", get("/api/logs/nobody")),
         (400, "invalid", post("/api/call", &json!({ "nam": "x" }))),
         (400, "invalid", post("/api/call", &json!([1]))),
         (409, "conflict", post("/api/entries/fake/add", &json!({ "entry": fake::<&str>([]) }))),

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::{self, DirBuilder, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
@@ -12,6 +12,7 @@ use std::{
 use data_encoding::HEXLOWER;
 
 use super::key::Key;
+use crate::state::{private_directory, private_file};
 
 /// The largest file. What is larger is listed when its entry is up.
 const LARGEST: u64 = 4 << 20;
@@ -109,7 +110,8 @@ impl Store {
         let mut label = [0; 8];
         getrandom::fill(&mut label)?;
         let draft = self.directory.join(format!("draft-{}", HEXLOWER.encode(&label)));
-        let written = write_new(&draft, text).and_then(|()| fs::rename(&draft, path));
+        let drawn = private_file().open(&draft).and_then(|mut file| file.write_all(text.as_bytes()));
+        let written = drawn.and_then(|()| fs::rename(&draft, path));
         if written.is_err() {
             // It may not exist.
             let _ = fs::remove_file(&draft);
@@ -163,22 +165,6 @@ fn unusable(metadata: &Metadata) -> Option<String> {
 fn touch(path: &Path) {
     let file = File::options().write(true).open(path);
     let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(text.as_bytes())
-}
-
-fn private_directory() -> DirBuilder {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
 }
 
 #[cfg(test)]
