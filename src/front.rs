@@ -8,6 +8,7 @@ mod hello;
 pub mod http;
 mod message;
 mod outlet;
+mod page;
 mod parked;
 mod pass;
 mod peer;

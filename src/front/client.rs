@@ -4,13 +4,13 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde_json::value::RawValue;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     announce::Announcer,
     exchange::{self, Request, Work},
     hello,
-    message::{self, Era, INVALID_REQUEST, PARSE_ERROR},
+    message::{self, Era, INTERNAL, INVALID_REQUEST, PARSE_ERROR},
     outlet::{Outlet, PATIENCE},
     parked::Parking,
     peer::Peer,
@@ -35,6 +35,8 @@ pub(super) struct Client {
     peer: Arc<Peer>,
     outbox: Outbox,
     under_way: FuturesUnordered<Work>,
+    /// Nothing more is begun.
+    is_leaving: bool,
 }
 
 /// The longest line that is read from a client.
@@ -45,6 +47,12 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// What is under way gets this much time when the client has closed our input: no more, it wants us gone.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// What is under way gets this much time when we are asked to leave: a little less than what the front gets.
+const DRAIN: Duration = Duration::from_millis(1_800);
+
+/// What a request is told that comes when we leave.
+const LEAVING: &str = "the host is about to end; ask again when it runs again";
 
 /// How often calls are given up that wait for a client who does not come back.
 const TIDY: Duration = Duration::from_secs(60);
@@ -59,18 +67,20 @@ impl Drop for Client {
 impl Client {
     pub(super) fn new(computer: &Computer, outbox: Outbox) -> Self {
         let peer = Peer::new(Scope::all(computer), Arc::new(Parking::default()));
-        Self { peer, outbox, under_way: FuturesUnordered::new() }
+        Self { peer, outbox, under_way: FuturesUnordered::new(), is_leaving: false }
     }
 
-    /// Serves the client until it goes or `leave` is ready. What is under way then is taken back.
+    /// Serves the client until it goes or `leave` is ready. What is under way then gets a little time, and is taken back
+    /// after that.
     pub(super) async fn serve(mut self, input: impl Input, leave: impl Future<Output = ()>) -> Over {
         let mut lines = Lines::new(input, MAX_LINE);
         let mut announcer = Announcer::new(&self.peer);
         let outbox = self.outbox.clone();
         let mut leave = std::pin::pin!(leave);
+        let mut drained = std::pin::pin!(sleep(DRAIN));
         let mut tidy = interval(TIDY);
         tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while !self.is_leaving || self.peer.is_asked() {
             // A client that does not read its answers is not read either; that it has gone must be seen all the same.
             let crowded = outbox.holds_more_than(PATIENCE);
             tokio::select! {
@@ -90,8 +100,16 @@ impl Client {
                 // What it would read late it may hear of less: lists that change meanwhile are told of once.
                 messages = announcer.next(), if !crowded => messages.iter().for_each(|message| self.send(message)),
                 _ = tidy.tick() => self.peer.parking.tidy(),
-                () = &mut leave => return Over::Asked,
+                () = &mut leave, if !self.is_leaving => {
+                    self.is_leaving = true;
+                    drained.as_mut().reset(Instant::now() + DRAIN);
+                }
+                () = &mut drained, if self.is_leaving => break,
             }
+        }
+        if self.is_leaving {
+            let _ = timeout(LAST_WORDS, outbox.emptied()).await;
+            return Over::Asked;
         }
         // What was as good as done when the client closed our input still reaches it.
         let last = async {
@@ -129,6 +147,9 @@ impl Client {
         match (envelope.method.as_deref(), id) {
             (Some(method), Some(id)) => {
                 let request = Request { id, method, params: envelope.params, era: self.era(method, envelope.params) };
+                if self.is_leaving {
+                    return self.send(&message::failure(id, INTERNAL, LEAVING));
+                }
                 let work = exchange::begin(&self.peer, &request, Outlet::Line(self.outbox.clone()));
                 self.under_way.push(work);
             }

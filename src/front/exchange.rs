@@ -14,6 +14,7 @@ use super::{
     announce, hello,
     message::{self, Era, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
+    page::{Cursor, page},
     pass,
     peer::{Peer, SUBSCRIPTIONS},
     scope::Kind,
@@ -186,11 +187,10 @@ fn discover(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
 }
 
 fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet)) -> Work {
-    let cursor = request.params.and_then(RawObject::parse).and_then(|params| params.get("cursor"));
-    if cursor.is_some_and(|cursor| cursor.get() != "null") {
-        let words = "unknown cursor: the whole list is one page";
+    let Ok(cursor) = cursor(request) else {
+        let words = "unknown cursor: ask for the first page without one, and go on with its `nextCursor`";
         return now(&outlet, message::failure(request.id, INVALID_PARAMS, words));
-    }
+    };
     // Lists wait only while the Computer is young: later they must not stand still for an entry that is brought back.
     let computer = peer.scope.computer();
     let wait = computer.config().serve.list_wait.saturating_sub(computer.age());
@@ -198,8 +198,17 @@ fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet))
     tracked(peer, request.id, async move {
         peer_.scope.listed(wait).await;
         peer_.list(kind, peer_.scope.version(kind));
-        outlet.answer(message::list(&id, (kind.member(), &peer_.scope.definitions(kind)), era)).await;
+        let all = peer_.scope.definitions(kind);
+        outlet.answer(message::list(&id, kind.member(), &page(&all, kind, cursor), era)).await;
     })
+}
+
+/// Where the page that is wanted begins; an error when it is no cursor of ours.
+fn cursor(request: &Request<'_>) -> Result<Option<Cursor>, ()> {
+    let cursor = request.params.and_then(RawObject::parse).and_then(|params| params.get("cursor"));
+    let Some(cursor) = cursor.filter(|cursor| cursor.get() != "null") else { return Ok(None) };
+    let text: String = serde_json::from_str(cursor.get()).map_err(drop)?;
+    Cursor::parse(&text).map(Some).ok_or(())
 }
 
 fn set_level(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {

@@ -1,9 +1,8 @@
 //! Messages to a client, put together from parts that are passed on as they are.
 
-use std::sync::Arc;
-
 use serde_json::{json, value::RawValue};
 
+use super::page::Page;
 use crate::{
     error::Error,
     raw::RawObject,
@@ -143,20 +142,25 @@ fn lacks(result: &str, name: &str) -> bool {
     serde_json::from_str::<RawObject<'_>>(result).is_ok_and(|object| object.get(name.trim_matches('"')).is_none())
 }
 
-/// The answer to a request for a list.
-pub(super) fn list(id: &str, (member, items): (&str, &[Arc<RawValue>]), era: Era) -> Vec<u8> {
+/// The answer to a request for a list: a page of it.
+pub(super) fn list(id: &str, member: &str, page: &Page<'_>, era: Era) -> Vec<u8> {
     let mut parts = vec!["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"result\":{"];
     if era == Era::Modern {
         parts.extend([RESULT_TYPE, ":\"complete\",\"ttlMs\":0,\"cacheScope\":\"private\","]);
     }
     parts.extend(["\"", member, "\":["]);
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in page.items.iter().enumerate() {
         if index > 0 {
             parts.push(",");
         }
         parts.push(item.get());
     }
-    parts.push("]}}");
+    parts.push("]");
+    if let Some(next) = &page.next {
+        // Nothing in a cursor of ours needs an escape.
+        parts.extend([",\"nextCursor\":\"", next, "\""]);
+    }
+    parts.push("}}");
     line(&parts)
 }
 

@@ -273,6 +273,11 @@ impl Peer {
         !lock(&self.under_way).is_empty()
     }
 
+    /// Whether it waits for an answer; a stream that it listens on has no end of its own, and is not waited for.
+    pub(super) fn is_asked(&self) -> bool {
+        lock(&self.under_way).len() > self.listening().0.load(Ordering::Acquire)
+    }
+
     /// Takes back what the client cancels.
     pub(super) fn cancel(&self, params: Option<&RawValue>) {
         let request = params.and_then(crate::raw::RawObject::parse).and_then(|params| params.get("requestId"));

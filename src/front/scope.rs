@@ -60,6 +60,15 @@ impl Kind {
         }
     }
 
+    /// What tells the items of a list apart.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Tools | Self::Prompts => "name",
+            Self::Resources => "uri",
+            Self::Templates => "uriTemplate",
+        }
+    }
+
     /// The capability that speaks of it. Templates have none of their own.
     pub(super) fn capability(self) -> &'static str {
         match self {

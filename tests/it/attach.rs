@@ -92,6 +92,48 @@ fn when_the_daemon_leaves_in_order_its_clients_are_told_and_leave() {
     assert_eq!(daemon.exited().code(), Some(143));
 }
 
+/// A call that takes a second, another that takes for ever, and a stream that is listened on are under way, and `end`
+/// asks the host to leave.
+fn leaves_in_order(client: &mut Client, end: impl FnOnce(&Client)) {
+    let listening = client.ask("subscriptions/listen", json!({ "notifications": { "toolsListChanged": true } }));
+    client.wait_for_notifications("notifications/subscriptions/acknowledged", 1);
+    let call = client.ask_tool("fake__sleep", &json!({ "ms": 1000 }));
+    let hangs = client.ask_tool("fake__hang", &json!({}));
+    pid(client);
+    end(client);
+    assert_eq!(client.answer(&call).json["result"]["content"][0]["text"], "slept");
+    client.exited();
+    let of = |id| client.lines().into_iter().find(|line| line.json["id"] == id);
+    assert!(of(hangs).is_none() && of(listening).is_none());
+}
+
+#[test]
+fn a_call_that_is_under_way_when_the_host_leaves_is_answered_still() {
+    let scratch = scratch();
+    let mut alone = Client::modern(&scratch);
+    leaves_in_order(&mut alone, |client| signal(client.guard(), Signal::SIGTERM));
+    let daemon = Daemon::start(&scratch);
+    let mut joined = Client::modern(&scratch);
+    leaves_in_order(&mut joined, |_| daemon.signal(Signal::SIGTERM));
+    joined.says("the daemon leaves, and this client's session with it");
+}
+
+#[test]
+fn what_is_asked_while_the_host_leaves_is_refused_with_words() {
+    let scratch = scratch();
+    let mut client = Client::connect(&scratch);
+    let call = client.ask_tool("fake__sleep", &json!({ "ms": 1000 }));
+    pid(&mut client);
+    signal(client.guard(), Signal::SIGTERM);
+    let words = "the host is about to end; ask again when it runs again";
+    eventually("a request is refused", || {
+        let refused = client.ask("ping", json!({}));
+        client.answer(&refused).json["error"]["message"] == words
+    });
+    assert_eq!(client.answer(&call).json["result"]["content"][0]["text"], "slept");
+    assert_eq!(client.exited().code(), Some(143));
+}
+
 #[test]
 fn what_a_client_has_under_way_is_taken_back_when_it_is_killed() {
     let scratch = scratch();

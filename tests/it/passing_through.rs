@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{Client, MODERN},
     fake::fake,
+    http_client::{Caller, Daemon},
     procs::eventually,
     program::Scratch,
 };
@@ -499,4 +500,51 @@ fn tasks_are_declared_where_the_generation_knows_them_and_their_list_is_nobodys(
         assert_eq!(tasks["list"], Value::Null, "{version}");
         assert_eq!(client.request("tasks/list", json!({}))["error"]["code"], -32601);
     }
+}
+
+/// The names of all tools, and how many are on each page.
+fn paged(mut request: impl FnMut(Value) -> Value) -> (Vec<String>, Vec<usize>) {
+    let (mut names, mut sizes, mut params) = (Vec::new(), Vec::new(), json!({}));
+    loop {
+        let answer = request(params);
+        let page = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        names.extend(page.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()));
+        sizes.push(page.len());
+        match &answer["result"]["nextCursor"] {
+            Value::Null => return (names, sizes),
+            cursor => params = json!({ "cursor": cursor }),
+        }
+    }
+}
+
+#[test]
+fn a_long_list_comes_page_by_page_and_whole() {
+    let scratch = Scratch::entries(json!({ "many": fake(["--tools", "2500"]) }));
+    let mut expected: Vec<String> = Vec::new();
+    for version in [LEGACY, MODERN] {
+        let mut client = able(&scratch, version);
+        let (mut names, sizes) = paged(|params| client.request("tools/list", params));
+        assert_eq!(sizes, [1_000, 1_000, 500]);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 2_500);
+        assert!(expected.is_empty() || expected == names);
+        expected = names;
+        for cursor in [json!("1000"), json!(7), json!("1000-not a mark")] {
+            let refused = client.request("tools/list", json!({ "cursor": cursor }));
+            assert_eq!(refused["error"]["code"], -32602, "{refused}");
+            assert!(refused["error"]["message"].as_str().unwrap().contains("nextCursor"), "{refused}");
+        }
+        client.leave();
+    }
+}
+
+#[test]
+fn one_entry_alone_is_paged_too() {
+    let scratch = Scratch::entries(json!({ "many": fake(["--tools", "1001"]) }));
+    let daemon = Daemon::start(&scratch);
+    let mut caller = Caller::new(daemon.address(), "/mcp/many", LEGACY);
+    caller.initialize();
+    let (_, sizes) = paged(|params| caller.request("tools/list", params));
+    assert_eq!(sizes, [1_000, 1]);
 }

@@ -243,14 +243,11 @@ impl Connection {
     /// Serves a client of MCP until it goes, or the process that has brought it.
     async fn attached(mut self, Attached { id, ends }: Attached) {
         let over = {
-            let leave = async {
-                let gone = async { while let Ok(Some(_)) = self.lines.next().await {} };
-                tokio::select! {
-                    () = gone => {}
-                    () = self.leaving.cancelled() => {}
-                }
-            };
-            serve_on(self.control.computer(), ends, leave).await
+            let gone = async { while let Ok(Some(_)) = self.lines.next().await {} };
+            tokio::select! {
+                over = serve_on(self.control.computer(), ends, self.leaving.cancelled()) => over,
+                () = gone => Over::ClientLeft,
+            }
         };
         let over = match over {
             Over::ClientLeft => "clientLeft",
