@@ -26,13 +26,29 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads a line. A list is none, though it could be read as one.
-    pub(crate) fn read(text: &'a str) -> Result<Self, String> {
-        if !text.trim_start().starts_with('{') {
-            return Err("it is no JSON object".to_owned());
+    /// Reads a line, or says whose it is, if that can be read, and what is wrong with it. A list is neither a request nor
+    /// arguments, though it could be read as such.
+    pub(crate) fn read(text: &'a str) -> Result<Self, (Option<&'a RawValue>, String)> {
+        let is_object = |text: &str| text.trim_start().starts_with('{');
+        if !is_object(text) {
+            return Err((None, "it is no JSON object".to_owned()));
         }
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        let asked: Self = serde_json::from_str(text).map_err(|error| {
+            let whose = serde_json::from_str(text).ok().and_then(|Whose { id }| id);
+            (whose, error.to_string())
+        })?;
+        match asked.args.map(RawValue::get) {
+            Some(args) if args != "null" && !is_object(args) => Err((asked.id, "`args` is no JSON object".to_owned())),
+            _ => Ok(asked),
+        }
     }
+}
+
+/// Whose a line is that is no request.
+#[derive(Deserialize)]
+struct Whose<'a> {
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
 }
 
 /// A message of the daemon.

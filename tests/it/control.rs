@@ -274,9 +274,18 @@ fn what_is_no_request_is_refused_by_its_code_and_the_connection_lives() {
     let scratch = scratch();
     let _daemon = up(&scratch);
     let mut socket = Socket::connect(&scratch);
-    for line in ["{", "[]", "7", "{\"id\":1}", "\u{7}", r#"{"id":1,"verb":7}"#] {
+    for (line, id) in [
+        ("{", json!(null)),
+        ("[]", json!(null)),
+        ("7", json!(null)),
+        ("{\"id\":1}", json!(1)),
+        ("\u{7}", json!(null)),
+        (r#"{"id":"a","verb":7}"#, json!("a")),
+        (r#"{"id":2,"verb":"status","args":[]}"#, json!(2)),
+    ] {
         socket.write(line);
-        assert_eq!(socket.line().unwrap()["error"]["code"], "invalid", "{line}");
+        let refused = socket.line().unwrap();
+        assert_eq!((&refused["id"], &refused["error"]["code"]), (&id, &json!("invalid")), "{line}");
     }
     assert_eq!(socket.refused("dance", &json!({})), "unknownVerb");
     assert_eq!(socket.refused("restart", &json!({})), "invalid");
@@ -474,6 +483,8 @@ fn the_same_is_there_over_http_with_the_token() {
     let mut log = get("/api/logs/fake").send(daemon.address());
     assert!(log.is_stream());
     assert!(log.event().unwrap().data["text"].is_string());
+    let mut ends = get("/api/logs/fake?follow=false&lines=1").send(daemon.address());
+    assert!(ends.event().unwrap().data["text"].is_string() && ends.event().is_none(), "one line, and no more");
     let event = events.event().unwrap().data;
     assert_eq!((&event["event"], &event["namespace"]), (&json!("stateChanged"), &json!("fake")));
     let added = json_(post("/api/entries/more/add", &json!({ "entry": fake::<&str>([]) })));
@@ -487,6 +498,8 @@ fn the_same_is_there_over_http_with_the_token() {
         (404, "unknownVerb", post("/api/entries/fake/dance", &json!({}))),
         (404, "unknownVerb", get("/api/dance")),
         (404, "unknownNamespace", get("/api/logs/nobody")),
+        (400, "invalid", get("/api/logs/fake?lines=all")),
+        (400, "invalid", get("/api/events?follow=false")),
         (400, "invalid", post("/api/call", &json!({ "nam": "x" }))),
         (400, "invalid", post("/api/call", &json!([1]))),
         (409, "conflict", post("/api/entries/fake/add", &json!({ "entry": fake::<&str>([]) }))),

@@ -10,8 +10,9 @@ use std::{
 
 use futures_util::stream::{self, BoxStream};
 use hyper::{
-    HeaderMap, Method, StatusCode,
+    Method, StatusCode,
     body::{Bytes, Incoming},
+    http::request::Parts,
 };
 use serde_json::{
     Map, Value,
@@ -98,8 +99,7 @@ impl Wanted {
 /// Replies to a request for `/api/<path>`.
 pub(super) async fn answer(
     desk: &Arc<Desk>,
-    (credential, method, path): (Credential, &Method, &str),
-    headers: &HeaderMap,
+    (credential, parts, path): (Credential, &Parts, &str),
     body: Incoming,
 ) -> Reply {
     let Some(control) = desk.control() else {
@@ -107,7 +107,7 @@ pub(super) async fn answer(
     };
     let place = Counted::new(&desk.busy.requests);
     let who = Who::new("http");
-    let outcome = match Wanted::of(method, path) {
+    let outcome = match Wanted::of(&parts.method, path) {
         Wanted::Nothing => {
             let words = "there is nothing here; `docs/control.md` says what there is below /api";
             return json(StatusCode::NOT_FOUND, &Refusal::new(Code::UnknownVerb, words));
@@ -118,7 +118,7 @@ pub(super) async fn answer(
             Err(Refusal::new(Code::TooMany, words))
         }
         Wanted::Look(verb, namespace) => control.answer(&who, verb, of(namespace, Map::new()).as_deref()).await,
-        Wanted::Follow(verb, namespace) => return follow(desk, control, verb, namespace),
+        Wanted::Follow(verb, namespace) => return follow(desk, control, (verb, namespace), parts.uri.query()),
         Wanted::Do(verb, namespace) => {
             if credential.0.is_none() && verb != "call" {
                 // Everybody on this machine may call tools then; what runs here is the user's to say.
@@ -126,7 +126,7 @@ pub(super) async fn answer(
                     "what runs here is changed with a token only, and this daemon was started with `--no-token`";
                 return refused(&Refusal::new(Code::Forbidden, words));
             }
-            if !intake::is_json(headers) {
+            if !intake::is_json(&parts.headers) {
                 let words = "what is asked for is sent as `Content-Type: application/json`";
                 return reply::last(reply::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
             }
@@ -164,20 +164,47 @@ fn of(namespace: Option<String>, mut given: Map<String, Value>) -> Option<Box<Ra
 }
 
 /// Replies with what is followed, as server-sent events.
-fn follow(desk: &Arc<Desk>, control: &Control, verb: &str, namespace: Option<String>) -> Reply {
+fn follow(
+    desk: &Arc<Desk>,
+    control: &Control,
+    (verb, namespace): (&str, Option<String>),
+    query: Option<&str>,
+) -> Reply {
     let Some(place) = Place::among(&desk.busy.streams, STREAMS) else {
         let words = format!("there are {STREAMS} streams already; end one of them");
         return refused(&Refusal::new(Code::TooMany, words));
     };
-    let mut given = Map::new();
-    if verb == "logs" {
-        given.insert("follow".to_owned(), true.into());
-    }
+    let given = match queried(verb, query.unwrap_or_default()) {
+        Ok(given) => given,
+        Err(refusal) => return refused(&refusal),
+    };
     match control.follow(verb, of(namespace, given).as_deref()) {
         Ok(Some(follow)) => reply::stream(told(follow, place, desk)),
         Ok(None) => refused(&Refusal::new(Code::UnknownVerb, "nothing is followed here")),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// What the part of an address behind `?` says of what is followed.
+fn queried(verb: &str, query: &str) -> Result<Map<String, Value>, Refusal> {
+    let mut given = Map::new();
+    if verb == "logs" {
+        given.insert("follow".to_owned(), true.into());
+    }
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let value = match (verb, name) {
+            ("logs", "follow") => value.parse().ok().map(Value::Bool),
+            ("logs", "lines") => value.parse().ok().map(|lines: u32| lines.into()),
+            _ => None,
+        };
+        let Some(value) = value else {
+            let words = format!("`?{part}` is not understood; logs take `follow=false` and `lines=COUNT`");
+            return Err(Refusal::new(Code::Invalid, words));
+        };
+        given.insert(name.to_owned(), value);
+    }
+    Ok(given)
 }
 
 /// What is followed as events, until its end or ours. When nothing is said for a while, that it lives.

@@ -105,7 +105,7 @@ impl Desk {
         let method = parts.method.clone();
         if let Some(path) = parts.uri.path().strip_prefix("/api/") {
             return match self.admit(&parts, local) {
-                Ok(credential) => api::answer(&self, (credential, &method, path), &parts.headers, body).await,
+                Ok(credential) => api::answer(&self, (credential, &parts, path), body).await,
                 Err(reply) => reply,
             };
         }

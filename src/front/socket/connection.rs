@@ -139,9 +139,9 @@ impl Connection {
     fn take(&mut self, text: &str) -> Option<Attached> {
         let asked: Asked<'_> = match Asked::read(text) {
             Ok(asked) => asked,
-            Err(error) => {
+            Err((id, error)) => {
                 let words = format!("this is no request, which is {{ \"id\", \"verb\", \"args\" }}: {error}");
-                self.refuse(None, &Refusal::new(Code::Invalid, words));
+                self.refuse(id, &Refusal::new(Code::Invalid, words));
                 return None;
             }
         };
