@@ -19,6 +19,7 @@
 
 mod back;
 mod bare;
+mod beside;
 mod calls;
 mod chrome;
 mod flood;
@@ -66,6 +67,8 @@ fn main() -> io::Result<()> {
         front::calls(plan)
     } else if is_given("http") {
         http::calls(plan)
+    } else if is_given("beside") {
+        beside::calls(plan)
     } else if is_given("floods") {
         flood::measure(plan)
     } else if is_given("calls") {
