@@ -5,6 +5,7 @@
 
 mod capture;
 mod cgroup;
+pub mod code;
 pub mod guard;
 #[cfg(unix)]
 pub(crate) mod handed;

@@ -1,6 +1,7 @@
 //! `computer serve`: the daemon.
 
 mod attach;
+mod calm;
 mod fronts;
 mod records;
 mod sockets;
@@ -82,6 +83,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     let (tasks, leaving) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(leaving.clone().run_until_cancelled_owned(keep_up(computer.clone(), origin, reload, manager.clone())));
     tasks.spawn(leaving.clone().run_until_cancelled_owned(told::keep_told(manager.clone(), computer.clone())));
+    tasks.spawn(leaving.clone().run_until_cancelled_owned(calm::give_back(computer.clone())));
     let leave = CancellationToken::new();
     let ((over, _held), code) = {
         let mut serving = std::pin::pin!(fronts.serve(&computer, &control, &leave));
