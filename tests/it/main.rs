@@ -76,6 +76,8 @@ mod sdk_recordings; // the SDK does what recordings of the platform's own have, 
 #[cfg(feature = "sdk")]
 mod sdk_rest; // sessions, agents, files and workers of a platform
 #[cfg(feature = "sdk")]
+mod sdk_results; // what the platform is sent of each result that a tool can give
+#[cfg(feature = "sdk")]
 mod sdk_run; // `computer run`: one turn of a session, with the tools of this computer
 #[cfg(feature = "sdk")]
 mod sdk_sockets; // turns that are asked for over a socket
