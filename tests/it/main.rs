@@ -87,6 +87,8 @@ mod sdk_sockets; // turns that are asked for over a socket
 mod sdk_tools; // tools of a session: static, in groups, those of a Computer; hooks
 #[cfg(feature = "sdk")]
 mod sdk_trouble; // platforms that refuse, stall, cut, or say what nobody understands
+#[cfg(feature = "sdk")]
+mod sdk_whole; // the complete example: files, a shell and a browser in one turn
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod service; // units that are written, started and taken away
