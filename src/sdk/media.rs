@@ -26,7 +26,7 @@ struct Media {
     /// Which part it is.
     place: usize,
     kind: String,
-    media_type: String,
+    mime: String,
     /// How many bytes there are, when they can be read.
     size: u64,
     /// Whether it is an image by its bytes.
@@ -63,7 +63,7 @@ impl FilesApi {
             let file = if readable { uploaded.next().flatten() } else { None };
             let part = &mut parts[media.place];
             let Some(file) = file else {
-                *part = summary(&media.kind, &media.media_type, media.size);
+                *part = summary(&media.kind, &media.mime, media.size);
                 part["error"] = if readable { LOST } else { UNREADABLE }.into();
                 continue;
             };
@@ -93,10 +93,10 @@ fn read(place: usize, part: &Value) -> Option<(Media, Option<Payload>)> {
     let shown = if kind == "image" { bytes.as_deref().and_then(image_type) } else { None };
     let called = part["mimeType"].as_str().filter(|called| !called.is_empty());
     let usual = if kind == "image" { "image/png" } else { "application/octet-stream" };
-    let media_type = shown.or(called).unwrap_or(usual).to_owned();
-    let payload = bytes.map(|bytes| Payload::named(&kind, media_type.clone(), bytes));
+    let mime = shown.or(called).unwrap_or(usual).to_owned();
+    let payload = bytes.map(|bytes| Payload::named(&kind, mime.clone(), bytes));
     let size = payload.as_ref().map_or(0, |payload| payload.file.size);
-    Some((Media { place, kind, media_type, size, is_image: shown.is_some() }, payload))
+    Some((Media { place, kind, mime, size, is_image: shown.is_some() }, payload))
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     fn data_is_what_its_part_says_and_an_image_what_its_bytes_show() {
         let of = |part: Value| {
             let (media, payload) = read(0, &part)?;
-            Some((media.media_type, media.is_image, payload.map(|payload| payload.file.size)))
+            Some((media.mime, media.is_image, payload.map(|payload| payload.file.size)))
         };
         let gif = json!({ "type": "image", "data": "R0lGODlh", "mimeType": "image/png" });
         assert_eq!(of(gif), Some(("image/gif".to_owned(), true, Some(6))));

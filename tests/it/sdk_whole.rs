@@ -40,6 +40,7 @@ fn config(scratch: &Scratch) -> Option<Value> {
     Some(json!({ "chrome": chrome, "mcpServers": entries }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "arguments are written where they are given")]
 fn asked(id: &str, name: &str, args: Value) -> Value {
     json!({ "toolCallId": id, "toolName": name, "args": args })
 }
