@@ -70,6 +70,8 @@ mod real_servers; // servers and a client that others wrote
 mod records; // what the daemon writes down, and what it counts
 mod reload; // a config file that changes while it is served
 #[cfg(feature = "sdk")]
+mod sdk_later; // what later versions of the platform have: started sessions, workforce, tokens
+#[cfg(feature = "sdk")]
 mod sdk_media; // data in results of tools: uploaded, and named by where it is
 #[cfg(feature = "sdk")]
 mod sdk_node; // the example for Node: the platform's own SDK with the tools of a daemon
