@@ -131,7 +131,8 @@ export class DaemonComputer {
           reject(error);
         }
       });
-      asked.on("error", reject).end(body);
+      asked.on("error", (error) => reject(error.code === "ECONNREFUSED" ? silent(url) : error));
+      asked.end(body);
     });
   }
 }
@@ -141,6 +142,11 @@ const health = ({ healthy, entries, totalTools }) => ({
   entries: entries.map(({ name, healthy, error }) => ({ name, healthy, ...(error && { error }) })),
   totalTools,
 });
+
+function silent(url) {
+  const message = `nobody listens at ${url}; \`computer serve --http\` starts a daemon`;
+  return new DaemonError({ code: "notThere", message });
+}
 
 function refusal(status, text) {
   try {

@@ -1,6 +1,5 @@
 //! Images in results of tools: put where the platform can get them, instead of being sent as text.
 
-use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::{
@@ -17,8 +16,10 @@ impl FilesApi {
     /// What goes into a variable stays as it is, and so does what cannot be uploaded. That is what version 4 of the
     /// platform's own SDK does; [`upload_media`](Self::upload_media) does more.
     pub async fn upload_images(&self, session_id: &str, mut results: Vec<ToolResult>) -> Vec<ToolResult> {
-        let all = results.iter_mut().filter(|result| result.output_variable.is_none());
-        join_all(all.map(|result| self.upload_images_of(session_id, result))).await;
+        // One result after another, as that SDK asks.
+        for result in results.iter_mut().filter(|result| result.output_variable.is_none()) {
+            self.upload_images_of(session_id, result).await;
+        }
         results
     }
 
