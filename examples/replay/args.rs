@@ -43,6 +43,15 @@ impl<'a> Args<'a> {
 /// a list of both, or an object with both.
 pub(crate) fn called(verb: &str, given: &Value, step: &Value) -> (String, Value) {
     let plain = || (verb.to_owned(), given.clone());
+    if ["agentSessions", "sessions", "agents", "files", "workers"].contains(&verb) {
+        // A room of the client, and in it the method: `{ "files": { "getUploadUrls": … } }`.
+        return match given.as_object().map(|fields| fields.iter().collect::<Vec<_>>()).as_deref() {
+            Some([(method, given)]) => (format!("{verb}{method}"), (*given).clone()),
+            _ => given.as_str().map_or_else(plain, |method| {
+                (format!("{verb}{method}"), step.get("args").cloned().unwrap_or_default())
+            }),
+        };
+    }
     if !["call", "api", "method", "rest", "invoke", "client", "request"].contains(&verb) {
         return plain();
     }

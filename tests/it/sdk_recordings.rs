@@ -170,7 +170,7 @@ fn recordings_of_other_things_than_turns_are_played_too() {
                 "onToolResults": "normalizeToolResultImages",
             } },
             { "execute": { "type": "trigger", "triggerName": "go" } },
-            { "workers.generate": ["a", {}] },
+            { "workers": { "generate": ["a", {}] } },
         ],
     }))
     .ok()
