@@ -16,11 +16,13 @@ use tokio_util::sync::CancellationToken;
 use self::show::Shown;
 use super::{ConfigArg, FAILED, Usage, answer, machine, paint, say};
 
+/// What becomes of data, below the options.
+const OF_DATA: &str = "Images, sound and other data in results of tools are uploaded to the platform, which is told \
+                       where they are: a model sees images, and no data is sent as text.";
+
 /// Run one turn of a session on a platform, with the tools of this computer.
-///
-/// Images, sound and other data in results of tools are uploaded to the platform, which is then told where they are: a
-/// model sees images, and no data is sent as text.
 #[derive(Debug, clap::Args)]
+#[command(after_help = OF_DATA)]
 pub(super) struct Args {
     /// Where the platform is; `$OCTAVUS_API_KEY` says who asks
     #[arg(long, value_name = "URL")]

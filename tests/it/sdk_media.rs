@@ -198,4 +198,6 @@ async fn the_program_uploads_what_its_tools_give_beside_text() {
     assert_eq!(lines[1..], [output, finish()]);
     let sent = bodies(&platform).pop().unwrap()["toolResults"][0].clone();
     assert_eq!((&sent["result"][1], &sent["files"][0]["id"]), (&image, &json!("f1")));
+    let help = tokio::task::spawn_blocking(|| Scratch::new().run(["run", "--help"])).await.unwrap().ok();
+    help.prints(["are uploaded to the platform"]);
 }
