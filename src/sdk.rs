@@ -36,7 +36,10 @@ mod generator;
 mod group;
 mod images;
 mod lines;
+mod media;
 mod message;
+mod outputs;
+mod place;
 mod request;
 mod result;
 mod run;
@@ -44,11 +47,14 @@ mod session;
 mod sessions;
 mod size;
 mod sse;
+mod tokens;
 mod toolbox;
+mod uploads;
 mod watch;
 mod when;
 mod wire;
 mod workers;
+mod workforce;
 
 use std::time::Duration;
 
@@ -62,6 +68,7 @@ pub use events::{Events, RawEvents};
 pub use files::{FileUpload, FilesApi, UploadUrl};
 pub use group::ToolGroup;
 pub use message::{ChatMessage, ChatRole, Part, UiMessage, UiRole, UiStatus};
+pub use place::StartOptions;
 pub use request::{ContinueRequest, Rollback, SessionRequest, SocketMessage, TriggerRequest};
 pub use result::{CallSource, FileReference, PendingToolCall, ToolResult};
 pub use session::{AgentSession, AttachOptions, SocketHandlers};
@@ -70,9 +77,11 @@ pub use sessions::{
     SessionLogs, SessionState, UiSessionState,
 };
 pub use sse::to_sse_stream;
+pub use tokens::{RevokedToken, Token, TokenOptions, TokensApi};
 pub use toolbox::ToolHandlers;
 pub use watch::Resource;
 pub use workers::{WorkerOptions, WorkerOutput, WorkersApi};
+pub use workforce::{Dispatched, ThreadStatus, Wait, WorkforceApi, WorkforceThread};
 
 use self::wire::{Wire, part};
 
@@ -140,6 +149,16 @@ impl OctavusClient {
     /// Its workers.
     pub fn workers(&self) -> WorkersApi {
         WorkersApi(self.0.clone())
+    }
+
+    /// Its agents that work by themselves.
+    pub fn workforce(&self) -> WorkforceApi {
+        WorkforceApi(self.0.clone())
+    }
+
+    /// Tokens for whoever shows its sessions.
+    pub fn tokens(&self) -> TokensApi {
+        TokensApi(self.0.clone())
     }
 
     /// The page of a session on the platform.

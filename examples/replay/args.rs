@@ -39,6 +39,38 @@ impl<'a> Args<'a> {
     }
 }
 
+/// What a step does, and with what. Its verb may be a value too: `{ "call": "agentSessions.create", "args": [] }`, or
+/// a list of both, or an object with both.
+pub(crate) fn called(verb: &str, given: &Value, step: &Value) -> (String, Value) {
+    let plain = || (verb.to_owned(), given.clone());
+    if ["agentSessions", "sessions", "agents", "files", "workers"].contains(&verb) {
+        // A room of the client, and in it the method: `{ "files": { "getUploadUrls": … } }`.
+        return match given.as_object().map(|fields| fields.iter().collect::<Vec<_>>()).as_deref() {
+            Some([(method, given)]) => (format!("{verb}{method}"), (*given).clone()),
+            _ => given.as_str().map_or_else(plain, |method| {
+                (format!("{verb}{method}"), step.get("args").cloned().unwrap_or_default())
+            }),
+        };
+    }
+    if !["call", "api", "method", "rest", "invoke", "client", "request"].contains(&verb) {
+        return plain();
+    }
+    let args = |of: &Value| ["args", "arguments", "params", "with"].iter().find_map(|key| of.get(*key)).cloned();
+    match given {
+        Value::String(name) => (name.clone(), args(step).unwrap_or_default()),
+        Value::Array(parts) => match parts.split_first() {
+            Some((Value::String(name), rest)) => (name.clone(), rest.into()),
+            _ => plain(),
+        },
+        Value::Object(fields) => {
+            let name = ["method", "name", "call", "path", "fn"].iter().find_map(|key| fields.get(*key)?.as_str());
+            let room = ["api", "on", "room"].iter().find_map(|key| fields.get(*key)?.as_str()).unwrap_or_default();
+            name.map_or_else(plain, |name| (format!("{room}{name}"), args(given).unwrap_or_default()))
+        }
+        _ => plain(),
+    }
+}
+
 /// A verb without what it is written with: `agentSessions.getLogs` is `getlogs`.
 pub(crate) fn plain(verb: &str) -> String {
     let plain: String = verb.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();

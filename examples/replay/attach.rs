@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use mcp_computer::{
-    DynamicTool, ToolError, ToolSchema,
-    sdk::{AttachOptions, Resource, SdkError, ToolGroup, ToolResult},
+    DynamicTool, ToolSchema,
+    sdk::{AttachOptions, Resource, SdkError, ToolGroup},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     Outcome, Stage,
     handler::{Shared, handler, provider},
+    hook::Hook,
     outcome::{Came, field},
 };
+
+/// What recordings may call groups of tools.
+pub(crate) const GROUPS: [&str; 4] = ["mcpServers", "inlineMcpServers", "inlineMcp", "groups"];
 
 impl Stage {
     pub(crate) fn attach(&mut self, spec: &Value) -> Came {
@@ -21,7 +25,7 @@ impl Stage {
         for (name, spec) in spec["tools"].as_object().into_iter().flatten() {
             options = options.tool(name, handler(&self.shared, name, spec));
         }
-        for group in groups(&self.shared, &spec["mcpServers"])? {
+        for group in groups(&self.shared, &first(spec, &GROUPS).unwrap_or_default())? {
             options = options.group(group);
         }
         for resource in spec["resources"].as_array().into_iter().flatten() {
@@ -30,16 +34,12 @@ impl Stage {
         if spec["rejectClientToolCalls"] == json!(true) {
             options = options.reject_client_tool_calls();
         }
-        if let Some(hook) = spec.get("onToolResults").filter(|hook| **hook != json!(false)) {
-            let (shared, hook, files, session) = (self.shared.clone(), hook.clone(), self.client.files(), id.clone());
+        if let Some(hook) = Hook::read(&spec["onToolResults"]) {
+            let (shared, files, session) = (self.shared.clone(), self.client.files(), id.clone());
             options = options.on_tool_results(move |results| {
-                let looked = look(&shared, &hook, results);
-                let uploads = hook.to_string().to_ascii_lowercase().contains("image");
-                let (files, session) = (files.clone(), session.clone());
-                async move {
-                    let results = looked?;
-                    Ok(if uploads { files.upload_images(&session, results).await } else { results })
-                }
+                // Noted at once, in the order of the calls.
+                let edited = hook.edit(&shared, results);
+                hook.clone().look(edited, files.clone(), session.clone())
             });
         }
         let session = self.client.agent_sessions().attach(id.clone(), options)?;
@@ -74,9 +74,8 @@ fn group(shared: &Arc<Shared>, spec: &Value) -> Result<ToolGroup, SdkError> {
         let schema = ToolSchema {
             name: name.clone(),
             description: tool["description"].as_str().unwrap_or_default().to_owned(),
-            input_schema: first(tool, &["parameters", "inputSchema", "schema"])
-                .unwrap_or_else(|| json!({ "type": "object" })),
-            output_schema: first(tool, &["output", "outputSchema"]),
+            input_schema: schema(first(tool, &["parameters", "inputSchema", "schema"]).unwrap_or_else(|| json!({}))),
+            output_schema: first(tool, &["output", "outputSchema"]).map(schema),
         };
         let handler = handler(shared, &(prefix.clone() + name), tool.get("handler").unwrap_or(tool));
         group = group.with(DynamicTool { schema, handler })?;
@@ -92,24 +91,29 @@ fn group(shared: &Arc<Shared>, spec: &Value) -> Result<ToolGroup, SdkError> {
     Ok(group)
 }
 
-fn first(spec: &Value, names: &[&str]) -> Option<Value> {
-    names.iter().find_map(|name| spec.get(*name)).cloned()
-}
-
-/// What a hook makes of results: it notes them, and fails, or gives them other fields.
-fn look(shared: &Shared, spec: &Value, results: Vec<ToolResult>) -> Result<Vec<ToolResult>, ToolError> {
-    let mut all: Vec<Value> = results.into_iter().map(Value::from).collect();
-    shared.note_hook(all.clone().into());
-    if let Some(error) = spec.get("throw") {
-        return Err(ToolError::new(error.as_str().unwrap_or_default()));
+/// A schema as it is, or made of the fields of an object with their types: `{ "n": "number", "s": "string?" }`.
+fn schema(spec: Value) -> Value {
+    let Some(fields) = spec.as_object() else { return spec };
+    let is_schema = fields.is_empty() || fields.keys().any(|key| ["type", "$ref", "anyOf", "allOf"].contains(&&**key));
+    if is_schema {
+        return if fields.is_empty() { json!({ "type": "object" }) } else { spec };
     }
-    for (place, result) in all.iter_mut().enumerate() {
-        let change = ["set", "patch", "merge", "edit"].iter().find_map(|key| spec.get(*key)).unwrap_or(&Value::Null);
-        let id = result["toolCallId"].as_str().unwrap_or_default().to_owned();
-        let own = change.get(&id).or_else(|| change.get(place)).filter(|own| own.is_object());
-        for (key, value) in own.unwrap_or(change).as_object().into_iter().flatten() {
-            result[key] = value.clone();
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for (name, kind) in fields {
+        let text = kind.as_str();
+        let property = text.map_or_else(|| kind.clone(), |text| json!({ "type": text.trim_end_matches('?') }));
+        properties.insert(name.clone(), property);
+        if text.is_none_or(|text| !text.ends_with('?')) {
+            required.push(name.clone());
         }
     }
-    serde_json::from_value(all.into()).map_err(|error| ToolError::new(error.to_string()))
+    let mut schema = json!({ "type": "object", "properties": properties });
+    if !required.is_empty() {
+        schema["required"] = required.into();
+    }
+    schema
+}
+
+pub(crate) fn first(spec: &Value, names: &[&str]) -> Option<Value> {
+    names.iter().find_map(|name| spec.get(*name)).cloned()
 }

@@ -9,6 +9,8 @@
 mod args;
 mod attach;
 mod handler;
+mod hook;
+mod long;
 mod outcome;
 #[path = "../../tests/it/support/platform.rs"]
 mod platform;
@@ -24,6 +26,7 @@ use serde_json::{Map, Value, json};
 use self::{
     args::Args,
     handler::Shared,
+    long::Long,
     platform::{Platform, placed, replaced},
 };
 
@@ -31,6 +34,9 @@ type Outcome<T = Value> = Result<T, Box<dyn std::error::Error>>;
 
 /// How long a platform may take to notice that its client has gone.
 const SETTLED: Duration = Duration::from_secs(5);
+
+/// What stands beside the verb of a step.
+const BESIDE: [&str; 7] = ["abort", "about", "args", "comment", "label", "note", "options"];
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -42,6 +48,8 @@ async fn main() -> Outcome<()> {
 }
 
 async fn play(definition: &Value) -> Outcome {
+    let mut long = Long::default();
+    let definition = &long.expanded(definition);
     let platform = Platform::start(&definition["platform"]).await?;
     let mut stage = Stage::new(definition, platform);
     let mut steps = Vec::new();
@@ -58,7 +66,7 @@ async fn play(definition: &Value) -> Outcome {
         }
     }
     let origin = stage.platform.origin().to_owned();
-    Ok(replaced(&all, &|text| outcome::named(text, &origin)))
+    Ok(long.described(&replaced(&all, &|text| outcome::named(text, &origin))))
 }
 
 struct Stage {
@@ -85,14 +93,13 @@ impl Stage {
 
     /// Does one step; what came of it is in the form of recordings.
     async fn step(&mut self, step: &Value) -> Outcome {
-        let Some((verb, given)) = step.as_object().and_then(|step| step.iter().next()) else {
+        let verbs = step.as_object().into_iter().flatten().filter(|(key, _)| !BESIDE.contains(&key.as_str()));
+        let Some((verb, given)) = verbs.into_iter().next() else {
             return Err("a step does nothing".into());
         };
-        // A verb may be a value too: `{ "call": "agentSessions.create", "args": [] }`.
-        let called = ["call", "api", "method"].contains(&verb.as_str()).then(|| given.as_str()).flatten();
-        let given = called.and(step.get("args")).unwrap_or(given);
-        let args = Args::new(given);
-        let outcome = match args::plain(called.unwrap_or(verb)).as_str() {
+        let (name, given) = args::called(verb, given, step);
+        let (given, args) = (&given, Args::new(&given));
+        let outcome = match args::plain(&name).as_str() {
             "attach" => self.attach(given),
             "setdynamictools" => self.set_dynamic_tools(given)?,
             "execute" => self.execute(given, &step["abort"]).await?,

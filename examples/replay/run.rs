@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Outcome, Stage,
     args::Args,
-    attach::groups,
+    attach::{GROUPS, groups},
     handler::handler,
     outcome::{Came, failed, field},
 };
@@ -83,7 +83,8 @@ impl Stage {
         for (name, spec) in pick("tools").and_then(Value::as_object).into_iter().flatten() {
             options = options.tool(name, handler(&self.shared, name, spec));
         }
-        let groups: Vec<ToolGroup> = groups(&self.shared, pick("mcpServers").unwrap_or(&Value::Null))?;
+        let groups: Vec<ToolGroup> =
+            groups(&self.shared, GROUPS.iter().find_map(|name| pick(name)).unwrap_or(&Value::Null))?;
         for group in groups {
             options = options.group(group);
         }

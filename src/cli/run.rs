@@ -16,8 +16,13 @@ use tokio_util::sync::CancellationToken;
 use self::show::Shown;
 use super::{ConfigArg, FAILED, Usage, answer, machine, paint, say};
 
+/// What becomes of data, below the options.
+const OF_DATA: &str = "Images, sound and other data in results of tools are uploaded to the platform, which is told \
+                       where they are: a model sees images, and no data is sent as text.";
+
 /// Run one turn of a session on a platform, with the tools of this computer.
 #[derive(Debug, clap::Args)]
+#[command(after_help = OF_DATA)]
 pub(super) struct Args {
     /// Where the platform is; `$OCTAVUS_API_KEY` says who asks
     #[arg(long, value_name = "URL")]
@@ -82,8 +87,17 @@ async fn turn(client: &OctavusClient, computer: Computer, args: &Args) -> anyhow
         }
         (None, None) => return Err(Usage::because("neither a session nor an agent is named")),
     };
+    let (files, id) = (client.files(), session_id.clone());
+    let upload = move |results| {
+        let (files, id) = (files.clone(), id.clone());
+        async move {
+            let results = files.upload_media(&id, results).await;
+            Ok(files.upload_output_files(&id, results).await)
+        }
+    };
     // Nobody shows this session: what has no handler here is run by nobody.
-    let session = client.agent_sessions().attach(session_id, AttachOptions::new().reject_client_tool_calls())?;
+    let options = AttachOptions::new().on_tool_results(upload).reject_client_tool_calls();
+    let session = client.agent_sessions().attach(session_id, options)?;
     session.set_dynamic_tools(computer);
     let request = SessionRequest::Trigger(TriggerRequest {
         trigger_name: args.trigger.clone(),

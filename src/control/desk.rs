@@ -228,6 +228,9 @@ impl Control {
         let caller = Caller { number: who.number, name: who.name.clone(), front: "control" };
         let context = CallContext { caller: Some(caller), client: Some(who.number), ..CallContext::default() };
         let answer = self.computer().call_raw(&call.name, arguments, context).await?;
+        if call.value {
+            return made(&answer.to_handler_value());
+        }
         RawValue::from_string(answer.get().to_owned()).map_err(|error| Refusal::new(Code::Failed, error.to_string()))
     }
 

@@ -54,6 +54,9 @@ pub(super) struct Call {
     /// Whether an entry that is deferred is brought up for it.
     #[serde(default)]
     pub(super) start: bool,
+    /// Whether the answer is what an agent gets of the result, without its packing.
+    #[serde(default)]
+    pub(super) value: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -52,6 +52,17 @@ pub enum SdkError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no session yet.
+    #[error("there is no session yet that could go on: its first turn makes it")]
+    NoSession,
+    /// Work of an agent was waited for in vain; it goes on.
+    #[error("the work on the thread `{}` is not over after {} s; it goes on", thread.escape_debug(), after.as_secs())]
+    Unfinished {
+        /// The thread.
+        thread: String,
+        /// How long was waited.
+        after: Duration,
+    },
     /// Tools cannot be attached as they are.
     #[error("{0}")]
     Tools(String),

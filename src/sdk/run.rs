@@ -16,6 +16,7 @@ use super::{
     event::{FinishReason, StreamEvent},
     generator::{Generator, Outlet},
     lines::Lines,
+    place::Place,
     result::{PendingToolCall, ToolResult},
     size,
     toolbox::{ToolHandlers, Toolbox},
@@ -47,7 +48,7 @@ pub(super) enum Unhandled {
 /// What an execution needs.
 pub(super) struct Plan {
     pub(super) wire: Wire,
-    pub(super) path: String,
+    pub(super) place: Arc<Place>,
     /// The words before a refusal that has none.
     pub(super) context: &'static str,
     /// The body of a request, but for its tools.
@@ -61,7 +62,7 @@ pub(super) struct Plan {
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Plan").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -125,8 +126,11 @@ impl Run {
     /// One request, its answer, and the tools that it asks for.
     async fn leg(&mut self) -> Result<(), Halt> {
         self.go_on()?;
-        let body = self.body().await?;
-        let response = self.post(body).await?;
+        if self.results.is_some() && !self.plan.place.is_there() {
+            return Err(Halt::Failed(SdkError::NoSession));
+        }
+        let (path, body) = self.request().await?;
+        let response = self.post(&path, body).await?;
         self.results = None;
         let heard = self.listen(response).await?;
         self.go_on()?;
@@ -140,18 +144,20 @@ impl Run {
         if self.plan.cancel.is_cancelled() { Err(Halt::Stopped) } else { Ok(()) }
     }
 
-    async fn body(&mut self) -> Result<Vec<u8>, Halt> {
+    /// Where the next request goes, and its body.
+    async fn request(&mut self) -> Result<(String, Vec<u8>), Halt> {
         let limit = self.plan.wire.options().max_request;
         if let (Some(limit), Some(results)) = (limit, &mut self.results) {
             size::fit(results, size::budget(limit));
         }
         let leg = Leg { execution_id: self.execution_id.as_deref(), results: self.results.as_deref() };
-        let body = Value::Object((self.plan.body)(leg)).to_string().into_bytes();
+        let (path, body) = self.plan.place.request((self.plan.body)(leg));
+        let body = Value::Object(body).to_string().into_bytes();
         if let Some(limit) = limit.filter(|limit| body.len() > *limit) {
             self.tell(StreamEvent::Error(size::too_large(self.plan.context, limit))).await;
             return Err(Halt::Ended);
         }
-        Ok(body)
+        Ok((path, body))
     }
 
     async fn listen(&mut self, mut response: Response) -> Result<Heard, Halt> {
@@ -188,6 +194,9 @@ impl Run {
 
     async fn hear(&mut self, raw: Value, heard: &mut Heard) {
         let event = StreamEvent::read(&raw);
+        if let (Some(StreamEvent::Start { .. }), Some(id)) = (&event, raw["sessionId"].as_str()) {
+            self.plan.place.learn(id);
+        }
         match &event {
             Some(StreamEvent::Start { execution_id: Some(id), .. }) if !id.is_empty() => {
                 self.execution_id = Some(id.clone());

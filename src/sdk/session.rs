@@ -12,15 +12,16 @@ pub use socket::SocketHandlers;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    error::Result,
+    error::{Result, SdkError},
     events::{Events, RawEvents},
     group::ToolGroup,
+    place::Place,
     request::SessionRequest,
     result::ToolResult,
     run::{Hook, Leg, Plan, Unhandled},
     toolbox::{ToolHandlers, Toolbox},
     watch::Resource,
-    wire::{Wire, part},
+    wire::Wire,
 };
 use crate::provider::{ToolError, ToolHandler, ToolProvider};
 
@@ -94,7 +95,7 @@ impl fmt::Debug for AttachOptions {
 pub struct AgentSession(Arc<Inner>);
 
 struct Inner {
-    id: String,
+    place: Arc<Place>,
     wire: Wire,
     tools: Toolbox,
     watched: Arc<[Resource]>,
@@ -106,21 +107,25 @@ struct Inner {
 
 impl fmt::Debug for AgentSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AgentSession").field("id", &self.0.id).field("tools", &self.0.tools).finish_non_exhaustive()
+        f.debug_struct("AgentSession")
+            .field("id", &self.0.place.id())
+            .field("tools", &self.0.tools)
+            .finish_non_exhaustive()
     }
 }
 
 impl AgentSession {
-    pub(super) fn new(wire: Wire, id: String, options: AttachOptions) -> Result<Self> {
+    pub(super) fn new(wire: Wire, place: Place, options: AttachOptions) -> Result<Self> {
         let AttachOptions { tools, groups, resources, hook, unhandled } = options;
         let tools = Toolbox::new(tools, None, groups)?;
         let (watched, running) = (resources.into(), Mutex::default());
-        Ok(Self(Arc::new(Inner { id, wire, tools, watched, hook, unhandled, running })))
+        let place = Arc::new(place);
+        Ok(Self(Arc::new(Inner { place, wire, tools, watched, hook, unhandled, running })))
     }
 
-    /// The session.
+    /// The session. It has no name before the platform has made it, for the first turn of one that is started.
     pub fn id(&self) -> &str {
-        &self.0.id
+        self.0.place.id().unwrap_or_default()
     }
 
     /// Gives the session tools that may change, in the place of those that it was given so before; none with an empty
@@ -145,6 +150,9 @@ impl AgentSession {
     /// The same until the token is cancelled: then the stream ends at once with a
     /// [`Finish`](super::StreamEvent::Finish), and so does what runs for it.
     pub fn execute_until(&self, request: SessionRequest, cancel: CancellationToken) -> Events {
+        if matches!(request, SessionRequest::Continue(_)) && !self.0.place.is_there() {
+            return Events::failed(SdkError::NoSession);
+        }
         let (fields, execution_id, results) = match request {
             SessionRequest::Trigger(trigger) => (trigger.fields(), None, None),
             SessionRequest::Continue(go_on) => (Map::new(), Some(go_on.execution_id), Some(go_on.tool_results)),
@@ -153,7 +161,7 @@ impl AgentSession {
         let tools = inner.tools.clone();
         let plan = Plan {
             wire: inner.wire.clone(),
-            path: format!("/api/agent-sessions/{}/trigger", part(&inner.id)),
+            place: inner.place.clone(),
             context: "Failed to trigger",
             body: Box::new(move |leg| body(&fields, &leg, &tools)),
             tools: inner.tools.clone(),

@@ -7,6 +7,7 @@ use super::{
     error::Result,
     event::present,
     message::{ChatMessage, UiMessage},
+    place::{Place, StartOptions},
     session::{AgentSession, AttachOptions},
     wire::{Wire, part},
 };
@@ -237,7 +238,21 @@ impl AgentSessionsApi {
     /// # Errors
     /// When two tools have the same name, or two groups the same namespace.
     pub fn attach(&self, session_id: impl Into<String>, options: AttachOptions) -> Result<AgentSession> {
-        AgentSession::new(self.0.clone(), session_id.into(), options)
+        AgentSession::new(self.0.clone(), Place::session(session_id.into()), options)
+    }
+
+    /// A session that is made of an agent by its first turn, in one request. The platform is not asked yet. Platforms do
+    /// so since version 6.0.0 of their own SDK.
+    ///
+    /// # Errors
+    /// As for [`attach`](Self::attach).
+    pub fn start(
+        &self,
+        agent_id: impl Into<String>,
+        start: StartOptions,
+        options: AttachOptions,
+    ) -> Result<AgentSession> {
+        AgentSession::new(self.0.clone(), Place::start(agent_id.into(), start), options)
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
     event::{ErrorEvent, StreamEvent},
     events::Events,
     group::ToolGroup,
+    place::Place,
     run::{Leg, Plan, Unhandled},
     toolbox::{ToolHandlers, Toolbox},
     wire::{Wire, part},
@@ -136,7 +137,7 @@ impl WorkersApi {
         let WorkerOptions { tools, schemas, groups, cancel } = options;
         Ok(Plan {
             wire: self.0.clone(),
-            path: format!("/api/agents/{}/execute", part(agent_id)),
+            place: Place::Fixed(format!("/api/agents/{}/execute", part(agent_id))).into(),
             context: "Failed to continue worker",
             body: Box::new(|leg| {
                 let (id, results) = (leg.execution_id, leg.results);

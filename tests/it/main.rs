@@ -70,9 +70,17 @@ mod real_servers; // servers and a client that others wrote
 mod records; // what the daemon writes down, and what it counts
 mod reload; // a config file that changes while it is served
 #[cfg(feature = "sdk")]
+mod sdk_later; // what later versions of the platform have: started sessions, workforce, tokens
+#[cfg(feature = "sdk")]
+mod sdk_media; // data in results of tools: uploaded, and named by where it is
+#[cfg(feature = "sdk")]
+mod sdk_node; // the example for Node: the platform's own SDK with the tools of a daemon
+#[cfg(feature = "sdk")]
 mod sdk_recordings; // the SDK does what recordings of the platform's own have, but for that one's accidents
 #[cfg(feature = "sdk")]
 mod sdk_rest; // sessions, agents, files and workers of a platform
+#[cfg(feature = "sdk")]
+mod sdk_results; // what the platform is sent of each result that a tool can give
 #[cfg(feature = "sdk")]
 mod sdk_run; // `computer run`: one turn of a session, with the tools of this computer
 #[cfg(feature = "sdk")]
@@ -81,6 +89,8 @@ mod sdk_sockets; // turns that are asked for over a socket
 mod sdk_tools; // tools of a session: static, in groups, those of a Computer; hooks
 #[cfg(feature = "sdk")]
 mod sdk_trouble; // platforms that refuse, stall, cut, or say what nobody understands
+#[cfg(feature = "sdk")]
+mod sdk_whole; // the complete example: files, a shell and a browser in one turn
 mod serve_modern; // the stdio front for clients of 2026-07-28
 mod serve_stdio; // the stdio front: what goes in and out, byte for byte
 mod service; // units that are written, started and taken away

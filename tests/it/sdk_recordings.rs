@@ -126,3 +126,74 @@ async fn plays_the_same(modules: &Path, recording: &Path, wanted: &Value) -> boo
     let lists = ["steps", "handlerCalls", "resourceUpdates"];
     lists.iter().all(|list| calls(&came, list) == calls(wanted, list)) && json!(platform.requests()) == requests
 }
+
+/// What comes of a definition that is no recording yet.
+fn played(definition: &Value) -> crate::support::program::Run {
+    let dir = tempfile::tempdir().unwrap();
+    let recording = dir.path().join("recording.json");
+    fs::write(&recording, json!({ "definition": definition }).to_string()).unwrap();
+    let mut replay = Command::new(example("replay"));
+    replay.arg(&recording);
+    run(replay, "")
+}
+
+#[test]
+fn recordings_of_other_things_than_turns_are_played_too() {
+    let part = json!({ "type": "image", "data": "aGk=", "mimeType": "image/png" });
+    let place = json!({ "id": "f", "uploadUrl": "{{ORIGIN}}/put", "downloadUrl": "{{ORIGIN}}/f" });
+    let places = json!({ "json": { "files": [place] } });
+    let schema = json!({ "n": "number", "s": "string?" });
+    let start = json!({ "type": "start", "executionId": "e" });
+    let finish = json!({ "type": "finish", "finishReason": "stop" });
+    let call = |id: &str, name: &str| json!({ "toolCallId": id, "toolName": name, "args": { "n": 1, "more": 2 } });
+    let long = json!({ "longString": { "length": 5000 } });
+    let asked =
+        json!({ "type": "tool-request", "toolCalls": [call("1", "shot"), call("2", "g__add"), call("3", "long")] });
+    let result = json!({ "type": "worker-result", "workerId": "w", "output": 7 });
+    let leg = |events: Value| json!({ "chunks": [{ "events": events }] });
+    let came = played(&json!({
+        "client": { "options": { "apiKey": "oct_test" } },
+        "platform": { "routes": [
+            { "method": "POST", "path": "/api/agent-sessions", "legs": [{ "json": { "sessionId": "s" } }] },
+            { "method": "POST", "path": "/api/agent-sessions/s/trigger", "legs": [leg(json!([start, asked])), leg(json!([finish]))] },
+            { "method": "POST", "path": "/api/files/upload-urls", "legs": [places, places] },
+            { "method": "PUT", "path": "/put", "legs": [{ "text": "" }] },
+            { "method": "POST", "path": "/api/agents/a/execute", "legs": [leg(json!([start, result]))] },
+        ] },
+        "steps": [
+            { "createSession": { "agentId": "a", "input": { "x": 1 } } },
+            { "call": "files.getUploadUrls", "args": ["s", [{ "filename": "a", "mediaType": "b", "size": 1 }]] },
+            { "attach": {
+                "sessionId": "s",
+                "tools": { "shot": { "return": [part] }, "long": { "return": long } },
+                "mcpServers": [{ "namespace": "g", "tools": { "add": { "description": "adds", "parameters": schema, "echoArgs": true } } }],
+                "onToolResults": "normalizeToolResultImages",
+            } },
+            { "execute": { "type": "trigger", "triggerName": "go" } },
+            { "workers": { "generate": ["a", {}] } },
+        ],
+    }))
+    .ok()
+    .json();
+    let file = json!({ "id": "f", "uploadUrl": "{{ORIGIN}}/put", "downloadUrl": "{{ORIGIN}}/f" });
+    assert_eq!(came["steps"][0], json!({ "do": "createSession", "result": "s" }));
+    assert_eq!(came["steps"][1], json!({ "do": "call", "result": { "files": [file] } }));
+    assert_eq!(came["steps"][4]["result"], json!({ "sessionId": "e", "output": 7 }));
+    let events = &came["steps"][3]["events"];
+    let image = json!({ "type": "image", "mediaType": "image/png", "size": 2, "url": "{{ORIGIN}}/f" });
+    let outputs: Vec<&Value> = (1..4).map(|place| &events[place]["output"]).collect();
+    assert_eq!(json!(outputs), json!([[image], { "n": 1 }, long]), "{events}");
+    let last = came["requests"].as_array().unwrap().iter().rfind(|request| request["body"]["toolResults"].is_array());
+    let last = &last.unwrap()["body"];
+    assert_eq!(last["toolResults"][0]["files"][0]["filename"], "image-{{GENERATED_ID}}.png");
+    let properties = json!({ "n": { "type": "number" }, "s": { "type": "string" } });
+    let schema = json!({ "type": "object", "properties": properties, "required": ["n"] });
+    assert_eq!(last["dynamicToolSchemas"][0]["inputSchema"], schema);
+    assert_eq!(came["hookCalls"][0][0]["result"], json!([part]), "as it was before");
+}
+
+#[test]
+fn a_step_that_nobody_knows_is_named() {
+    let definition = json!({ "platform": { "routes": [] }, "steps": [{ "about": "x", "dance": {} }] });
+    played(&definition).fails_with(1).says(["no step is called `dance`"]);
+}

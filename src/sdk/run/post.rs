@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, header::RETRY_AFTER};
+use reqwest::{
+    Response, StatusCode,
+    header::{HeaderValue, RETRY_AFTER},
+};
 use tokio::time::{sleep, timeout};
 
 use super::{Halt, Run};
@@ -20,12 +23,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 const ACT: &str = "asking the platform";
 
+/// The header that says which session was made.
+const SESSION: &str = "X-Octavus-Session-Id";
+
 impl Run {
     /// Makes a request; the answer is one that can be listened to.
-    pub(super) async fn post(&self, body: Vec<u8>) -> Result<Response, Halt> {
+    pub(super) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Response, Halt> {
         let mut tries = 0;
         loop {
-            let sent = self.unless_stopped(self.send(body.clone())).await?;
+            let sent = self.unless_stopped(self.send(path, body.clone())).await?;
             let again = tries < self.plan.wire.options().retries;
             let pause = match sent {
                 Ok(response) if again && is_passing(response.status()) => pause(tries, Some(&response)),
@@ -38,8 +44,8 @@ impl Run {
         }
     }
 
-    async fn send(&self, body: Vec<u8>) -> Result<Response, SdkError> {
-        let sent = self.plan.wire.open(ACT, &self.plan.path, body);
+    async fn send(&self, path: &str, body: Vec<u8>) -> Result<Response, SdkError> {
+        let sent = self.plan.wire.open(ACT, path, body);
         match self.plan.wire.options().idle_timeout {
             None => sent.await,
             Some(limit) => timeout(limit, sent).await.unwrap_or(Err(SdkError::Stalled { act: ACT, after: limit })),
@@ -56,6 +62,9 @@ impl Run {
         } else if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
             StreamEvent::internal("Response body is not readable")
         } else {
+            if let Some(Ok(id)) = response.headers().get(SESSION).map(HeaderValue::to_str) {
+                self.plan.place.learn(id);
+            }
             return Ok(response);
         };
         self.tell(event).await;
