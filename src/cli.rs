@@ -13,6 +13,7 @@ mod machine;
 mod manual;
 mod paint;
 mod policy;
+mod records;
 #[cfg(feature = "sdk")]
 mod run;
 mod serve;
@@ -244,6 +245,11 @@ fn complain(words: &str, code: u8) -> ExitCode {
 /// # Errors
 /// It could not be written. A reader that has seen enough is no error.
 fn answer(text: &str) -> anyhow::Result<()> {
+    told(text).map(drop)
+}
+
+/// [`answer`], and whether anybody reads on.
+fn told(text: &str) -> anyhow::Result<bool> {
     let mut stdout = std::io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(end.as_bytes()));
@@ -251,7 +257,7 @@ fn answer(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(anyhow::anyhow!("the answer cannot be written to stdout: {error}"))
         }
-        _ => Ok(()),
+        outcome => Ok(outcome.is_ok()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     environment::{self, InheritEnv, LoginEnvironment},
     error::{Error, Result},
     process::{self, Spawn},
-    secret::{Secrets, looks_secret},
+    secret::{self, Secrets, looks_secret},
 };
 
 /// How long a program that prints a value may take.
@@ -136,12 +136,26 @@ impl<'a> Filler<'a> {
         let mut filled = Vec::with_capacity(variables.len());
         for (name, value) in variables {
             let value = self.text(value).await?;
-            if looks_secret(name) {
-                self.secrets.push(value.clone());
-            }
+            self.note(name, &value);
             filled.push((name.clone(), value));
         }
         Ok(filled)
+    }
+
+    /// The arguments of a command with their references filled in.
+    pub(crate) async fn arguments(&mut self, arguments: &[String]) -> Result<Vec<String>> {
+        let filled = self.texts(arguments).await?;
+        self.secrets.extend(secret::secrets_in_arguments(&filled));
+        Ok(filled)
+    }
+
+    /// Notes what of a variable must not be seen.
+    fn note(&mut self, name: &str, value: &str) {
+        if looks_secret(name) {
+            self.secrets.push(value.to_owned());
+        } else {
+            self.secrets.extend(secret::secrets_in(value));
+        }
     }
 
     /// The directory that a text means; the workspace when there is none.
@@ -242,7 +256,9 @@ impl<'a> Filler<'a> {
             reason: format!("{} cannot be read ({error})", path.display()),
         })?;
         let variables = env_file::read(&text);
-        self.secrets.extend(variables.iter().filter(|(name, _)| looks_secret(name)).map(|(_, value)| value.clone()));
+        for (name, value) in &variables {
+            self.note(name, value);
+        }
         Ok(variables)
     }
 

@@ -187,6 +187,11 @@ impl Book {
         self.0.common.writer.get().map(Writer::problems).unwrap_or_default()
     }
 
+    /// Whether no call is made now: what must be written down cannot be.
+    pub(crate) fn refuses(&self) -> bool {
+        self.0.common.audit().is_some_and(|(writer, config)| config.require && writer.is_in_trouble())
+    }
+
     /// How many lines of logs, and of the audit log, could not be written.
     pub(crate) fn lost(&self) -> (u64, u64) {
         self.0.common.writer.get().map(Writer::lost).unwrap_or_default()

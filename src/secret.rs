@@ -103,10 +103,66 @@ impl Secrets {
     }
 }
 
-/// Whether a variable of that name holds a secret, as far as its name tells.
+/// Whether a variable, a header or an option of that name holds a secret, as far as its name tells.
 pub(crate) fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|word| name.contains(word))
+    if ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL"]
+        .iter()
+        .any(|word| name.contains(word))
+    {
+        return true;
+    }
+    // Shorter words stand in others, such as authors and paths; a socket of an agent is no secret.
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let is_one = |word: &str| matches!(word, "AUTH" | "AUTHORIZATION" | "OAUTH" | "PAT" | "PASS" | "BEARER" | "DSN");
+    !name.ends_with("_SOCK") && words.any(is_one)
+}
+
+/// The shortest value that may be a token by its looks alone, and the shortest with other signs than letters and digits.
+const TOKEN: usize = 16;
+const LONG_TOKEN: usize = 24;
+
+/// What of a value looks like a secret, whatever it is called: the password in an address, and what nobody would make up
+/// who writes for people.
+pub(crate) fn secrets_in(value: &str) -> Vec<String> {
+    if let Some((_, rest)) = value.split_once("://") {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let Some((user, _)) = authority.rsplit_once('@') else { return Vec::new() };
+        let password = user.split_once(':').map(|(_, password)| password.to_owned());
+        return password.into_iter().chain(user.contains(':').then(|| user.to_owned())).collect();
+    }
+    let has = |kind: fn(&char) -> bool| value.chars().any(|c| kind(&c));
+    let mixes = has(char::is_ascii_digit) && has(char::is_ascii_alphabetic);
+    let is_plain = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let is_base64 = value.chars().all(|c| c.is_ascii_alphanumeric() || "_-+/=.~".contains(c));
+    let is_path = value.starts_with(['/', '.', '~']);
+    let is_token = match value.len() {
+        0..TOKEN => false,
+        TOKEN..LONG_TOKEN => is_plain,
+        _ => is_plain || is_base64 && !is_path && has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase),
+    };
+    if mixes && is_token { vec![value.to_owned()] } else { Vec::new() }
+}
+
+/// What of the arguments of a command looks like a secret: what options are given whose names say so, and passwords in
+/// addresses.
+pub(crate) fn secrets_in_arguments(arguments: &[String]) -> Vec<String> {
+    let option = |argument: &str| argument.starts_with('-') && looks_secret(argument.trim_start_matches('-'));
+    let mut found = Vec::new();
+    for (at, argument) in arguments.iter().enumerate() {
+        match argument.split_once('=') {
+            Some((name, value)) if option(name) => found.push(value.to_owned()),
+            None if option(argument) => {
+                found.extend(arguments.get(at + 1).filter(|value| !value.starts_with('-')).cloned());
+            }
+            Some(_) | None => {}
+        }
+        let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
+        if value.contains("://") {
+            found.extend(secrets_in(value));
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -124,6 +180,58 @@ mod tests {
     fn a_secret_is_masked_as_json_has_it_too() {
         let secrets = Secrets::new(["hunter\"2\\hunter".into()]);
         assert_eq!(secrets.mask(r#"{"a":"hunter\"2\\hunter"} hunter"2\hunter"#), r#"{"a":"***"} ***"#);
+    }
+
+    #[test]
+    fn what_a_name_says_holds_a_secret() {
+        for name in ["API_KEY", "GithubToken", "DB_PASSWORD", "AUTH", "X-Auth", "GH_PAT", "SENTRY_DSN", "Authorization"]
+        {
+            assert!(looks_secret(name), "{name}");
+        }
+        for name in ["PATH", "GIT_AUTHOR_NAME", "SSH_AUTH_SOCK", "HOME", "COMPASS", "LANG", "NODE_ENV"] {
+            assert!(!looks_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_nobody_makes_up_for_people_is_a_secret_whatever_it_is_called() {
+        let tokens = [
+            "SENTINEL-literal-0003",
+            "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+            "xoxb-17653672481-19874698323-pdFZKVeTuE8sk7oOcHrzqqgy",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dGVzdA",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY1",
+        ];
+        for token in tokens {
+            assert_eq!(secrets_in(token), [token]);
+        }
+        let plain = [
+            "production",
+            "en_US.UTF-8",
+            "ap-southeast-2",
+            "localhost:8080",
+            "/home/Me/work2/a-long-Path",
+            "./Sources2/of/Something",
+            "warn,mcp_computer=debug",
+            "two words 2 and more of them",
+            "https://example.org/a2/LongPath/of/Something",
+            "a-long-word-without-figures",
+            "2026113020261130",
+        ];
+        for plain in plain {
+            assert_eq!(secrets_in(plain), [""; 0], "{plain}");
+        }
+        assert_eq!(secrets_in("postgres://me:hunter2-x@db:5432/app?a=b@c"), ["hunter2-x", "me:hunter2-x"]);
+        assert_eq!(secrets_in("https://me@example.org"), [""; 0]);
+    }
+
+    #[test]
+    fn what_options_are_given_that_say_so_is_a_secret() {
+        let arguments =
+            |words: &[&str]| secrets_in_arguments(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(arguments(&["--token=abc", "--api-key", "def", "--verbose", "x"]), ["abc", "def"]);
+        assert_eq!(arguments(&["--db=postgres://a:bcd@h/x", "--no-auth", "--port", "1"]), ["bcd", "a:bcd"]);
+        assert_eq!(arguments(&["token", "abc", "--tokens"]), [""; 0]);
     }
 
     #[test]

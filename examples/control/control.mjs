@@ -4,25 +4,30 @@
 //   node control.mjs VERB [JSON]      such as: control.mjs call '{"name":"fake__echo","arguments":{"message":"hi"}}'
 //   node control.mjs events           follows what happens, a line of JSON each
 
+import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createConnection } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** Where the daemon answers that runs; of several, the one that began last. */
-export function place() {
+/** A connection to the daemon that runs; of several, to the one that began last. */
+export async function connect() {
   const home = join(process.env.XDG_STATE_HOME || join(homedir(), ".local/state"), "computer");
-  const notices = readdirSync(home).map((name) => join(home, name, "daemon.json")).filter((path) => existsSync(path));
-  notices.sort((one, other) => statSync(one).mtimeMs - statSync(other).mtimeMs);
-  const running = notices.map((path) => readFileSync(path, "utf8")).filter((text) => text).map((text) => JSON.parse(text));
-  if (running.length === 0) throw new Error("no daemon runs; `computer serve --http` starts one");
-  return running.at(-1).socket;
+  const homes = existsSync(home) ? readdirSync(home) : [];
+  const notices = homes.map((name) => join(home, name, "daemon.json")).filter((path) => existsSync(path));
+  notices.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
+  for (const text of notices.map((path) => readFileSync(path, "utf8")).filter((text) => text)) {
+    const socket = createConnection(JSON.parse(text).socket);
+    // One that was killed could not take its notice away.
+    if (await once(socket, "connect").then(() => true, () => false)) return socket;
+  }
+  throw new Error("no daemon runs; `computer serve --http` starts one");
 }
 
 /** Asks for something, and gives each event and at last the result. */
 export async function* follow(verb, args = {}) {
-  const socket = createConnection(place());
+  const socket = await connect();
   socket.write(JSON.stringify({ id: 1, verb, args }) + "\n");
   try {
     for await (const line of createInterface({ input: socket })) {

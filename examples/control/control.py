@@ -14,11 +14,16 @@ class Daemon:
     def __init__(self):
         home = os.environ.get("XDG_STATE_HOME") or pathlib.Path.home() / ".local/state"
         notices = sorted(pathlib.Path(home, "computer").glob("*/daemon.json"), key=lambda path: path.stat().st_mtime)
-        running = [json.loads(text) for text in (path.read_text() for path in notices) if text]
-        if not running:
+        noted = [json.loads(text) for text in (path.read_text() for path in reversed(notices)) if text]
+        for notice in noted:
+            self.socket = socket.socket(socket.AF_UNIX)
+            try:
+                self.socket.connect(notice["socket"])
+                break
+            except (OSError, KeyError):
+                continue  # it was killed, and could not take its notice away
+        else:
             sys.exit("no daemon runs; `computer serve --http` starts one")
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(running[-1]["socket"])
         self.lines, self.last = self.socket.makefile("r", encoding="utf-8"), 0
 
     def follow(self, verb, args=None):

@@ -10,31 +10,38 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
 /**
- * Where the daemon listens that runs, and the token by which it lets us in: as $COMPUTER_URL and $COMPUTER_TOKEN say,
- * else as the daemon has noted; of several, the one that began last.
+ * Where daemons listen, and the token by which each lets us in: as $COMPUTER_URL and $COMPUTER_TOKEN say, else as they
+ * have noted, the one that began last first. One that was killed could not take its notice away.
  */
-export function place() {
+export function places() {
   const { COMPUTER_URL: url, COMPUTER_TOKEN: token } = process.env;
-  if (url) return { url, token };
+  if (url) return [{ url, token }];
   const home = join(process.env.XDG_STATE_HOME || join(homedir(), ".local/state"), "computer");
   const homes = existsSync(home) ? readdirSync(home) : [];
   const notices = homes.map((name) => join(home, name, "daemon.json")).filter((path) => existsSync(path));
   notices.sort((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
-  for (const path of notices) {
+  return notices.flatMap((path) => {
     const text = readFileSync(path, "utf8");
     const [listens] = (text && JSON.parse(text).http) || [];
-    if (!listens) continue;
+    if (!listens) return [];
     const file = join(dirname(path), "token");
-    return { url: listens, token: token ?? (existsSync(file) ? readFileSync(file, "utf8").trim() : undefined) };
-  }
-  throw new Error("no daemon listens; `computer serve --http` starts one");
+    return [{ url: listens, token: token ?? (existsSync(file) ? readFileSync(file, "utf8").trim() : undefined) }];
+  });
 }
 
 /** The computer of a daemon, its tools known. */
-export async function connect(at = place()) {
-  const computer = new DaemonComputer(at);
-  await computer.refresh();
-  return computer;
+export async function connect(...at) {
+  const all = at.length > 0 ? at : places();
+  for (const [index, place] of all.entries()) {
+    const computer = new DaemonComputer(place);
+    try {
+      await computer.refresh();
+      return computer;
+    } catch (error) {
+      if (error.code !== "notThere" || index + 1 === all.length) throw error;
+    }
+  }
+  throw new Error("no daemon listens; `computer serve --http` starts one");
 }
 
 /** Why the daemon did not do something: `code` is for programs. */

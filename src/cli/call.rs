@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use mcp_computer::{Answer, CallContext, Error, Namespace, control::Daemon};
+use mcp_computer::{Answer, CallContext, Computer, Error, Namespace, control::Daemon};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{FAILED, HereArg, Usage, answer, daemon, machine, paint, say, tools};
+use super::{FAILED, HereArg, Usage, answer, daemon, machine, paint, records, say, tools};
 
 /// Call a tool.
 #[derive(Debug, clap::Args)]
@@ -30,7 +30,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     if let Some(daemon) = args.here.daemon().await? {
         return by_daemon(daemon, &args, &arguments).await;
     }
-    let mut config = machine::load(&args.here.config)?;
+    let loaded = machine::find(&args.here.config)?;
+    // Where no call may go unwritten this is none that may.
+    let records = if loaded.config.serve.audit.require { records::wanted(&loaded)? } else { None };
+    let mut config = loaded.config;
     let known: Vec<Namespace> = config.entries.iter().map(|(name, _)| name.clone()).collect();
     let Some(namespace) = mcp_computer::namespace_of(&args.name, &known) else {
         return Err(Usage::because(nowhere(&args.name, &known)));
@@ -41,7 +44,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
     } else {
         tools::only(&mut config, namespace.as_str())?;
     }
-    machine::with(config, |computer, errors| async move {
+    let computer = Computer::new(config);
+    records::keep(&computer, records)?;
+    machine::with_this(&computer, |computer, errors| async move {
         let own = format!("{namespace}: ");
         if errors.iter().any(|error| error.starts_with(&own)) {
             // The one entry that matters is down, and says why: waiting for its next try would help nobody.

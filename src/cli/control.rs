@@ -9,7 +9,7 @@ use mcp_computer::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{ConfigArg, FAILED, Usage, answer, answer_json, daemon, paint, say};
+use super::{ConfigArg, FAILED, Usage, answer, answer_json, daemon, paint, say, told};
 
 /// Whose daemon is asked, and how its answer is printed.
 #[derive(Debug, clap::Args)]
@@ -299,7 +299,9 @@ pub(super) async fn logs(args: Logs) -> anyhow::Result<u8> {
     let asked = json!({ "namespace": args.namespace, "lines": args.lines, "follow": args.follow });
     let mut following = daemon.follow("logs", &asked).await.map_err(daemon::as_said)?;
     while let Some(line) = following.next().await.map_err(daemon::as_said)? {
-        answer(&if args.asking.json { line.get().to_owned() } else { paint::plain(&as_written(&line)) })?;
+        if !told(&if args.asking.json { line.get().to_owned() } else { paint::plain(&as_written(&line)) })? {
+            return Ok(0);
+        }
     }
     if args.follow {
         say("the daemon leaves");
@@ -327,7 +329,11 @@ async fn follow(daemon: Daemon, verb: &str, args: &Value, shown: impl Fn(&RawVal
     let mut following = daemon.follow(verb, args).await?;
     loop {
         match following.next().await {
-            Ok(Some(event)) => answer(&shown(&event))?,
+            Ok(Some(event)) => {
+                if !told(&shown(&event))? {
+                    return Ok(0);
+                }
+            }
             Ok(None) => {
                 say("the daemon leaves");
                 return Ok(0);

@@ -1,12 +1,14 @@
 //! The daemon that runs, for the verbs that ask it.
 
+use std::path::Path;
+
 use mcp_computer::{
     control::{Code, Daemon, DaemonError, Refusal},
     state::{State, StateError},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{ConfigArg, Usage, machine};
+use super::{ConfigArg, Usage, machine, paint};
 
 /// The daemon that runs for a config, if one does.
 pub(super) async fn find(arg: &ConfigArg) -> anyhow::Result<Option<Daemon>> {
@@ -36,9 +38,13 @@ pub(super) async fn find(arg: &ConfigArg) -> anyhow::Result<Option<Daemon>> {
 
 /// The daemon that runs, where nothing can be done without.
 pub(super) async fn needed(arg: &ConfigArg) -> anyhow::Result<Daemon> {
-    find(arg).await?.ok_or_else(|| {
-        anyhow::anyhow!("no daemon runs for this config in this directory; `computer serve --http` starts one")
-    })
+    find(arg).await?.ok_or_else(|| nobody(machine::read(arg).ok().and_then(|loaded| loaded.path).as_deref()))
+}
+
+/// Says that none runs, and for which config.
+pub(super) fn nobody(config: Option<&Path>) -> anyhow::Error {
+    let config = config.map_or("the built-in one".to_owned(), |path| paint::brief(&path.display().to_string()));
+    anyhow::anyhow!("no daemon runs for this config ({config}) in this directory; `computer serve --http` starts one")
 }
 
 /// Asks for something, and reads the answer.

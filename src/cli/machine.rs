@@ -43,10 +43,17 @@ pub(super) async fn with<F: Future<Output = anyhow::Result<u8>>>(
     config: ComputerConfig,
     work: impl FnOnce(Computer, Vec<String>) -> F,
 ) -> anyhow::Result<u8> {
+    with_this(&Computer::new(config), work).await
+}
+
+/// The same with one that was made before.
+pub(super) async fn with_this<F: Future<Output = anyhow::Result<u8>>>(
+    computer: &Computer,
+    work: impl FnOnce(Computer, Vec<String>) -> F,
+) -> anyhow::Result<u8> {
     let mut shutdown = Shutdown::listen()?;
-    let computer = Computer::new(config);
     let doing = async {
-        let mut shown = Shown::new(&computer);
+        let mut shown = Shown::new(computer);
         let errors = tokio::select! {
             started = computer.start() => match started {
                 Ok(started) => started.errors,

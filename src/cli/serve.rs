@@ -3,7 +3,6 @@
 mod attach;
 mod calm;
 mod fronts;
-mod records;
 mod sockets;
 mod told;
 
@@ -21,7 +20,9 @@ use mcp_computer::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ConfigArg, machine};
+pub(super) use fronts::state;
+
+use super::{ConfigArg, machine, records};
 
 /// Serve all tools as one MCP server.
 #[derive(Debug, clap::Args)]

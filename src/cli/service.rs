@@ -122,7 +122,19 @@ fn unit(args: &Install, kind: Kind) -> anyhow::Result<Unit> {
         words.extend(["--dialect".to_owned(), dialect.name().to_owned()]);
     }
     let reach = if args.allow_remote { Reach::Remote } else { Reach::Loopback };
-    Ok(Unit::new(kind, words, (&args.http, reach)))
+    let variables = match kind {
+        Kind::SystemdUser | Kind::LaunchdUser => places(),
+        // The machine's own service has places of its own.
+        Kind::SystemdSystem | Kind::LaunchdSystem => Vec::new(),
+    };
+    Ok(Unit::new(kind, words, (&args.http, reach), &variables))
+}
+
+/// Where this user keeps configs, state and what is fetched, if not where everybody does: a service manager may not know.
+fn places() -> Vec<(String, String)> {
+    let names = ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"];
+    let set = names.into_iter().filter_map(|name| Some((name.to_owned(), environment::var(name)?)));
+    set.filter(|(_, value)| value.starts_with('/')).collect()
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {

@@ -55,6 +55,11 @@ fn table(health: &ComputerHealth) -> String {
     }
     let problems = health.config_problems.iter().chain(&health.record_problems);
     lines.extend(problems.map(|problem| format!("! {}", paint::plain(problem))));
+    if health.entries.is_empty() {
+        lines.push(
+            "! there are no entries: `computer init` writes a config, `computer add` adds to a daemon".to_owned(),
+        );
+    }
     let state = if health.healthy { "healthy" } else { "unhealthy" };
     let tools = if health.total_tools == 1 { "tool" } else { "tools" };
     lines.push(format!("{state}, {} {tools}, guard: {}", health.total_tools, health.guard));

@@ -38,7 +38,7 @@ impl Prepared {
         let mut filler = Filler::new(around).await;
         let cwd = filler.directory(wanted.cwd, wanted.command).await?;
         let command = filler.text(wanted.command).await?;
-        let args = filler.texts(wanted.args).await?;
+        let args = filler.arguments(wanted.args).await?;
         let mut own = filler.variables(wanted.env).await?;
         if let Some(file) = wanted.env_file {
             let file = filler.text(file).await?;

@@ -210,6 +210,7 @@ impl Computer {
         let wanted = |entry: &&EntryHealth| !matches!(entry.state, "deferred" | "stopped" | "disabled");
         ComputerHealth {
             healthy: !entries.is_empty()
+                && !board.book().refuses()
                 && entries.iter().filter(wanted).all(|entry| entry.healthy)
                 && programs.iter().all(|program| program.healthy || !program.is_wanted()),
             programs,

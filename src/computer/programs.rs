@@ -362,8 +362,9 @@ fn note(log: &EntryLog, (pid, face): (&mut Option<u32>, Option<&About>), error: 
 fn stands(status: &Status<Face>) -> Standing {
     match &status.state {
         State::Ready(face) => Standing::Up(face.endpoint.clone()),
+        State::Starting { .. } | State::Waiting { .. } if status.was_up => Standing::Returning,
+        State::Starting { .. } if status.last_error.is_some() => Standing::Returning,
         State::Starting { .. } => Standing::Coming,
-        State::Waiting { .. } if status.was_up => Standing::Coming,
         State::Waiting { error, .. } | State::Failed(error) => Standing::Down(error.to_string()),
         State::Held(Reason::Deferred) => Standing::Held,
         State::Idle | State::Stopped | State::Held(_) => Standing::Down("it was stopped".to_owned()),

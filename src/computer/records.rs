@@ -135,7 +135,7 @@ impl Computer {
 pub(super) fn note(log: &EntryLog, (state, restarts): (&str, u32), (tools, error): (Option<usize>, Option<&str>)) {
     let error = error.map(|error| error.replace('\n', " | "));
     let (level, text) = match (state, tools, error) {
-        (_, Some(tools), None) => ("info", format!("ready with {tools} tools")),
+        (_, Some(tools), None) => ("info", format!("ready with {tools} {}", if tools == 1 { "tool" } else { "tools" })),
         (_, Some(_), Some(error)) => ("warning", format!("gives no sign of life: {error}")),
         ("starting", None, _) if restarts > 0 => ("info", format!("is being started again, restart {restarts}")),
         ("starting", None, _) => ("info", "is being started".to_owned()),

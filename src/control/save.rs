@@ -31,7 +31,10 @@ pub(super) fn save(path: &Path, change: &Change) -> Result<(), Refusal> {
     // Where a link leads: it is to stay one.
     let path_ = fs::canonicalize(path).map_err(|error| refused(error.to_string()))?;
     let text = fs::read_to_string(&path_).map_err(|error| refused(error.to_string()))?;
-    let changed = changed(&text, change)?;
+    let changed = changed(&text, change).map_err(|refusal| match refusal.code {
+        Code::Config => refused(refusal.message),
+        _ => refusal,
+    })?;
     if let Err(problems) = file::parse(&changed, "") {
         let problems: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
         return Err(refused(format!("it would have mistakes then: {}", problems.join("; "))));
@@ -47,7 +50,7 @@ pub(super) fn save(path: &Path, change: &Change) -> Result<(), Refusal> {
 
 fn changed(text: &str, change: &Change) -> Result<String, Refusal> {
     let bom = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
-    let wrong = |reason: String| Refusal::new(Code::Config, format!("the config file cannot be changed: {reason}"));
+    let wrong = |reason: String| Refusal::new(Code::Config, reason);
     let root = CstRootNode::parse(text.trim_start_matches('\u{feff}'), &ParseOptions::default());
     let root = root.map_err(|error| wrong(error.to_string()))?;
     let object = root.object_value_or_create().ok_or_else(|| wrong("it holds no object".to_owned()))?;

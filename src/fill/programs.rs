@@ -19,8 +19,10 @@ use crate::chrome::Endpoint;
 pub(crate) enum Standing {
     /// It is started when it is needed.
     Held,
-    /// It is being started, or brought back.
+    /// It is being started for the first time.
     Coming,
+    /// It was up, and is being brought back.
+    Returning,
     /// It is up, and a browser is reached there.
     Up(Option<Endpoint>),
     /// It is not up, and why.
@@ -83,7 +85,7 @@ impl Programs {
             Some(Standing::Up(Some(endpoint))) => Ok(Some(endpoint)),
             Some(Standing::Up(None)) => Err(format!("`{name}` is no Chrome")),
             Some(Standing::Down(reason)) => Err(format!("`{name}` is not up: {reason}")),
-            Some(Standing::Held | Standing::Coming) => Err(format!("`{name}` is not up yet")),
+            Some(Standing::Held | Standing::Coming | Standing::Returning) => Err(format!("`{name}` is not up yet")),
             None => Err(format!("there is no `{name}`; add it to the configuration, or give it to the Computer")),
         }
     }
@@ -99,7 +101,8 @@ impl Programs {
         let _ = timeout(PATIENCE, settled).await;
     }
 
-    /// Returns when every program that is on its way is up, or has failed to be. Cancel safe.
+    /// Returns when every program that is on its way for the first time is up, or has failed to be. One that comes and
+    /// goes holds nobody who does not refer to it. Cancel safe.
     pub(crate) async fn all_settled(&self) {
         let coming: Vec<String> = {
             let known = self.known();
@@ -107,7 +110,8 @@ impl Programs {
             coming.map(|(name, _)| name.clone()).collect()
         };
         for name in coming {
-            self.settled(&name).await;
+            let Some(mut standing) = self.known().get(&name).map(|known| known.standing.clone()) else { continue };
+            let _ = timeout(PATIENCE, standing.wait_for(|standing| *standing != Standing::Coming)).await;
         }
     }
 
@@ -148,6 +152,11 @@ mod tests {
         assert!(waiting.await.is_err(), "one is on its way");
         failing.standing.send_replace(Standing::Down("it is broken".to_owned()));
         programs.all_settled().await;
+        failing.standing.send_replace(Standing::Returning);
+        timeout(Duration::ZERO, programs.all_settled()).await.expect("one that comes and goes holds nobody");
+        let needs_it = timeout(Duration::from_secs(5), programs.settled("db"));
+        assert!(needs_it.await.is_err(), "who needs it waits");
+        failing.standing.send_replace(Standing::Down("it is broken".to_owned()));
         assert_eq!(programs.endpoint("db"), Err("`db` is not up: it is broken".to_owned()));
     }
 

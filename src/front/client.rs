@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     announce::Announcer,
-    exchange::{self, Request, Work},
+    exchange::{self, LEAVING, Request, Work},
     hello,
     message::{self, Era, INTERNAL, INVALID_REQUEST, PARSE_ERROR},
     outlet::{Outlet, PATIENCE},
@@ -50,9 +50,6 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What is under way gets this much time when we are asked to leave: a little less than what the front gets.
 const DRAIN: Duration = Duration::from_millis(1_800);
-
-/// What a request is told that comes when we leave.
-const LEAVING: &str = "the host is about to end; ask again when it runs again";
 
 /// How often calls are given up that wait for a client who does not come back.
 const TIDY: Duration = Duration::from_secs(60);
@@ -108,7 +105,12 @@ impl Client {
             }
         }
         if self.is_leaving {
-            let _ = timeout(LAST_WORDS, outbox.emptied()).await;
+            self.peer.end_all(LEAVING);
+            let _ = timeout(LAST_WORDS, async {
+                while self.under_way.next().await.is_some() {}
+                outbox.emptied().await;
+            })
+            .await;
             return Over::Asked;
         }
         // What was as good as done when the client closed our input still reaches it.

@@ -12,7 +12,7 @@ use serde_json::{json, value::RawValue};
 
 use super::{
     announce, hello,
-    message::{self, Era, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
+    message::{self, Era, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
     page::{Cursor, page},
     pass,
@@ -38,6 +38,9 @@ pub(super) struct Request<'a> {
 
 /// What is left to be done for a request. Whoever holds it runs it; dropping it takes the request back.
 pub(super) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What a request is told that has no answer when we leave, or comes then.
+pub(super) const LEAVING: &str = "the host is about to end; ask again when it runs again";
 
 /// How long a request about something that nobody has waits for entries that are being brought up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,7 +108,7 @@ fn later(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     let (id, method, era) = (request.id.to_owned(), request.method.to_owned(), request.era);
     let params = request.params.map(ToOwned::to_owned);
     let peer_ = peer.clone();
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         peer_.scope.settled(PATIENCE).await;
         let request = Request { id: &id, method: &method, params: params.as_deref(), era };
         let work = match method.as_str() {
@@ -135,7 +138,11 @@ fn unknown(request: &Request<'_>, outlet: &Outlet) -> Work {
 }
 
 /// Work that the client can take back.
-pub(super) fn tracked(peer: &Arc<Peer>, id: &str, work: impl Future<Output = ()> + Send + 'static) -> Work {
+pub(super) fn tracked(
+    (peer, id): (&Arc<Peer>, &str),
+    outlet: Outlet,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Work {
     struct Listed {
         peer: Arc<Peer>,
         id: String,
@@ -149,9 +156,11 @@ pub(super) fn tracked(peer: &Arc<Peer>, id: &str, work: impl Future<Output = ()>
     peer.begin(id, handle);
     let listed = Listed { peer: peer.clone(), id: id.to_owned() };
     Box::pin(async move {
-        let _listed = listed;
-        // Taken back by the client, there is no answer.
-        let _ = Abortable::new(work, registration).await;
+        let outcome = Abortable::new(work, registration).await;
+        // Taken back by the client, there is no answer; by us, there is one that says why.
+        if let (Err(_), Some(words)) = (outcome, listed.peer.farewell()) {
+            outlet.answer_now(message::failure(&listed.id, INTERNAL, words));
+        }
     })
 }
 
@@ -170,7 +179,7 @@ fn initialize(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
         return now(&outlet, message::made(request.id, &result, request.era));
     }
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         peer_.scope.listed(wait).await;
         outlet.answer(message::made(&id, &hello::initialized(&peer_.scope, &said), era)).await;
     })
@@ -178,7 +187,7 @@ fn initialize(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
 
 fn discover(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         if peer_.scope.is_one() {
             peer_.scope.listed(ONE_ENTRY).await;
         }
@@ -195,7 +204,7 @@ fn list(peer: &Arc<Peer>, request: &Request<'_>, (kind, outlet): (Kind, Outlet))
     let computer = peer.scope.computer();
     let wait = computer.config().serve.list_wait.saturating_sub(computer.age());
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         peer_.scope.listed(wait).await;
         peer_.list(kind, peer_.scope.version(kind));
         let all = peer_.scope.definitions(kind);
@@ -219,7 +228,7 @@ fn set_level(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     };
     peer.set_level(&level);
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         peer_.scope.computer().board().want_level(peer_.number, Some(&level)).await;
         outlet.answer(message::made(&id, &json!({}), era)).await;
     })
@@ -238,7 +247,7 @@ fn without_uri(request: &Request<'_>, outlet: &Outlet) -> Work {
 fn subscribe(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     let Some(uri) = uri(request) else { return without_uri(request, &outlet) };
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         let outcome = match peer_.scope.resource(&uri).into_iter().next() {
             None => Err(relay::no_resource(&uri, era.no_resource())),
             // Twice is once.
@@ -269,7 +278,7 @@ fn subscribe(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
 fn unsubscribe(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     let Some(uri) = uri(request) else { return without_uri(request, &outlet) };
     let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         if let Some(way) = peer_.unsubscribe(&uri) {
             peer_.scope.computer().board().unsubscribe(&way).await;
         }
@@ -293,7 +302,7 @@ fn listen(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> Work {
     }
     let params = request.params.map(ToOwned::to_owned);
     let (peer_, id) = (peer.clone(), request.id.to_owned());
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         let _stream = stream;
         announce::listen(peer_, id, params, outlet).await;
     })

@@ -46,7 +46,7 @@ pub(super) fn admit(peer: &Arc<Peer>, request: &Request<'_>, outlet: Outlet) -> 
     let (id, method, era) = (request.id.to_owned(), request.method.to_owned(), request.era);
     let params = request.params.map(ToOwned::to_owned);
     let peer_ = peer.clone();
-    tracked(peer, request.id, async move {
+    tracked((peer, request.id), outlet.clone(), async move {
         let room = room.acquire_owned().await;
         drop(place);
         let Ok(room) = room else { return };
@@ -102,7 +102,7 @@ fn pass(
             (context.log, context.ask) = (Some(heard.log), Some(heard.ask));
             let answer = sent(peer, request, (&members, tool.as_deref(), context));
             let (peer_, id, era) = (peer.clone(), request.id.to_owned(), request.era);
-            tracked(peer, request.id, async move {
+            tracked((peer, request.id), outlet.clone(), async move {
                 let outcome = answer.await;
                 peer_.note_task(tool.as_deref(), &outcome);
                 let outcome = told(outcome, tool.as_deref());
@@ -153,7 +153,7 @@ fn converse(
     (mut conversation, outlet, room): (Conversation, Outlet, OwnedSemaphorePermit),
 ) -> Work {
     let (peer_, id_) = (peer.clone(), id.to_owned());
-    tracked(peer, id, async move {
+    tracked((peer, id), outlet.clone(), async move {
         let shape = conversation.shape;
         let asked = tokio::select! {
             biased;

@@ -48,6 +48,8 @@ pub(super) struct Peer {
     next_question: AtomicU64,
     /// Its requests that are being worked on, by the JSON text of their id.
     under_way: Mutex<HashMap<String, AbortHandle>>,
+    /// What those who still wait for an answer are told, once we wait no more.
+    farewell: OnceLock<&'static str>,
     allowance: Allowance,
     pub(super) parking: Arc<Parking>,
 }
@@ -118,6 +120,7 @@ impl Peer {
             asked: Mutex::default(),
             next_question: AtomicU64::new(1),
             under_way: Mutex::default(),
+            farewell: OnceLock::new(),
             allowance,
             parking,
         })
@@ -301,6 +304,17 @@ impl Peer {
         {
             self.scope.computer().board().tasks().note(answer, (&owner, self.number));
         }
+    }
+
+    /// Takes back everything, and says why to the client, who waits for it.
+    pub(super) fn end_all(&self, words: &'static str) {
+        self.farewell.get_or_init(|| words);
+        self.cancel_all();
+    }
+
+    /// What those are told whose requests we take back.
+    pub(super) fn farewell(&self) -> Option<&'static str> {
+        self.farewell.get().copied()
     }
 
     /// Takes back everything, and waits for no answer of the client any more.

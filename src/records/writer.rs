@@ -128,6 +128,11 @@ impl Writer {
         (self.0.lost_logs.load(Ordering::Relaxed), self.0.lost_audit.load(Ordering::Relaxed))
     }
 
+    /// Whether what was to be written last could not be.
+    pub(super) fn is_in_trouble(&self) -> bool {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// What is wrong, in words for health.
     pub(super) fn problems(&self) -> Vec<String> {
         let trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();

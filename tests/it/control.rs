@@ -12,10 +12,10 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::Client,
+    client::{Client, MODERN},
     control::{Socket, notice, place},
     fake::{self, fake},
-    http_client::{Ask, Caller, Daemon},
+    http_client::{Ask, Caller, Daemon, Reply},
     procs::{assert_gone, children, eventually, signal},
     program::{Scratch, run, text},
 };
@@ -51,7 +51,10 @@ fn without_a_daemon_the_verbs_that_need_one_say_that_none_runs() {
         &["shutdown"],
     ] {
         let ran = scratch.run(verb).fails_with(1);
-        ran.says(["no daemon runs for this config in this directory; `computer serve --http` starts one"]);
+        ran.says([
+            "no daemon runs for this config (",
+            "computer.json) in this directory; `computer serve --http` starts one",
+        ]);
     }
 }
 
@@ -596,9 +599,79 @@ fn the_clients_in_python_and_node_do_what_they_say() {
         assert_eq!(client(&["status"]).ok().json()["healthy"], true, "{program}");
     }
     scratch.run(["shutdown"]).ok();
-    let mut command = scratch.other("python3".as_ref());
-    command.arg(examples.join("control.py"));
-    run(command, "").fails_with(1).says(["no daemon runs"]);
+    let silent = |says: &str| {
+        for (program, script) in [("python3", "control.py"), ("node", "control.mjs")] {
+            let mut command = scratch.other(program.as_ref());
+            command.arg(examples.join(script));
+            run(command, "").fails_with(1).says([says]);
+        }
+    };
+    silent("no daemon runs");
+    // One that was killed leaves its notice behind.
+    let killed = up(&scratch);
+    signal(killed.daemon(), Signal::SIGKILL);
+    drop(killed);
+    assert!(notice(&scratch)["pid"].is_number());
+    silent("no daemon runs");
+}
+
+#[test]
+fn who_follows_ends_when_nobody_reads_it_any_more() {
+    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+    let _daemon = up(&scratch);
+    for verb in [&["events"][..], &["logs", "fake", "-f"]] {
+        let mut command = scratch.command(verb);
+        let mut follows = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut read = BufReader::new(follows.stdout.take().unwrap());
+        eventually("something is said", || {
+            scratch.run(["restart", "fake"]).ok();
+            !read.buffer().is_empty() || read.fill_buf().is_ok_and(|buffer| !buffer.is_empty())
+        });
+        drop(read);
+        eventually("it ends", || {
+            scratch.run(["restart", "fake"]).ok();
+            follows.try_wait().unwrap().is_some_and(|status| status.success())
+        });
+    }
+}
+
+#[test]
+fn a_call_over_http_that_is_under_way_when_the_daemon_leaves_is_told_so() {
+    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+    let daemon = Daemon::start(&scratch);
+    let (mut old, mut looks) = (Caller::legacy(daemon.address()), Caller::legacy(daemon.address()));
+    let mut new = Caller::new(daemon.address(), "/mcp", MODERN);
+    let mut calls = || -> u64 {
+        let seen: Value = serde_json::from_str(&looks.call_text("fake__seen", &json!({}))).unwrap();
+        seen["methods"]["tools/call"].as_u64().unwrap()
+    };
+    assert_eq!(calls(), 1);
+    let hang = json!({ "name": "fake__hang", "arguments": {} });
+    let asked =
+        [old.ask("tools/call", hang.clone()).0, new.ask("tools/call", hang.clone()).0, Ask::post("/api/call", &hang)];
+    let streams = asked.map(|ask| ask.begin(daemon.address()));
+    let mut looked = 1;
+    eventually("all are under way", || {
+        looked += 1;
+        calls() == looked + 3
+    });
+    daemon.signal(Signal::SIGTERM);
+    let words = "the host is about to end; ask again when it runs again";
+    let [mut old, mut new, mut api] = streams.map(Reply::read);
+    assert_eq!(old.messages().pop().unwrap()["error"]["message"], words);
+    assert_eq!(new.messages().pop().unwrap()["error"]["message"], words);
+    assert_eq!((api.status, api.json()), (503, json!({ "error": { "code": "notReady", "message": words } })));
+}
+
+#[test]
+fn a_call_whose_session_ends_is_told_so() {
+    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+    let daemon = Daemon::start(&scratch);
+    let mut caller = Caller::legacy(daemon.address());
+    let mut hangs = caller.open_tool("fake__hang", &json!({}));
+    assert_eq!(caller.end(), 204);
+    let error = hangs.messages().pop().unwrap()["error"]["message"].clone();
+    assert_eq!(error, "the session has ended; begin another with `initialize`");
 }
 
 #[test]

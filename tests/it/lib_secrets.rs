@@ -6,7 +6,7 @@ use mcp_computer::{CallContext, Computer, Error};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::library::{Fake, health_of, made_of, never_restarted, scripted, sent, server, up, within};
+use crate::support::library::{Fake, health_of, made_of, never_restarted, scripted, sent, server, until, up, within};
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -142,4 +142,21 @@ async fn programs_are_not_run_for_values_unless_that_is_allowed() {
     let computer = made_of([("fake", entry)]);
     let error = within("the start", computer.start()).await.unwrap_err().to_string();
     assert!(error.contains("${cmd:touch") && !ran.exists(), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_stands_in_the_config_itself_is_not_shown_whatever_it_is_called() {
+    let script = r#"echo "$SENTINEL_A $SENTINEL_B $AUTH $*" >&2"#;
+    let mut config = scripted(script)
+        .env("SENTINEL_A", "a-sentinel-value-0001")
+        .env("SENTINEL_B", "postgres://me:a-pass-word@db/app")
+        .env("AUTH", "auth-value");
+    config.args.extend(["--token=token-value", "--api-key", "api-key-value"].map(str::to_owned));
+    let computer = up([("fake", config)]).await;
+    until("it has spoken", async || health_of(&computer, "fake").await.last_stderr.is_some()).await;
+    let all = everything(&computer).await;
+    for secret in ["sentinel-value", "a-pass-word", "auth-value", "token-value", "api-key-value"] {
+        assert!(!all.contains(secret), "{secret}: {all}");
+    }
+    assert!(all.contains("postgres://***@db/app"), "{all}");
 }

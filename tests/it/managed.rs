@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::support::{
     chrome::{self, Answering, launched, options, tree, version},
     client::Client,
+    http_client::Daemon,
     library::{comes_true, deferred, raw, scripted, server, told, until, within},
     procs::{alive, all_gone, assert_gone, children, eventually, pids_in, signal},
     program::{Scratch, text},
@@ -560,4 +561,19 @@ fn a_call_to_an_entry_goes_through_when_a_program_beside_it_is_down_which_is_sai
     }));
     let ran = scratch.run(["call", "sh__run_command", r#"{"command":"echo there"}"#]).ok().prints(["there"]);
     ran.says(["warning: m: the program exited with status 3"]);
+}
+
+#[test]
+fn a_program_that_comes_and_goes_holds_no_entry_that_does_not_refer_to_it() {
+    // It is up for a moment each time, and brought back ever later.
+    let goes = json!({ "command": "sh", "args": ["-c", "sleep 0.1; exit 3"] });
+    let scratch = Scratch::new().config(&json!({
+        "managedProcesses": { "m": goes }, "mcpServers": { "sh": { "type": "shell", "mode": "unrestricted" } }
+    }));
+    let _daemon = Daemon::start(&scratch);
+    let program = |key: &str| scratch.run(["status", "--json"]).json()["programs"][0][key].clone();
+    eventually("it has gone again and again", || program("restarts").as_u64().is_some_and(|count| count >= 3));
+    eventually("it waits to be brought back", || program("state") == "waiting");
+    scratch.run(["restart", "sh"]).ok();
+    assert_eq!(program("state"), "waiting", "the entry did not wait for it");
 }

@@ -515,3 +515,61 @@ fn calls_beyond_what_a_client_may_have_are_in_the_audit_log() {
     let refused = noted(&scratch.home(), &json!({ "tool": "fake__hang", "verdict": "refused" }));
     assert_eq!((&refused["rule"], &refused["client"]["name"]), (&json!("overLimit"), &json!("test/0")), "{refused}");
 }
+
+/// A directory stands where the audit log was.
+fn in_the_way(home: &Path) -> PathBuf {
+    let log = files(&home.join(".local/state")).into_iter().find(|path| path.ends_with("audit/audit.jsonl")).unwrap();
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    log
+}
+
+#[test]
+fn a_machine_that_makes_no_call_is_not_healthy() {
+    let config = json!({ "mcpServers": { "fake": fake::<&str>([]) }, "serve": { "audit": "require" } });
+    let scratch = Scratch::new().config(&config);
+    let daemon = Daemon::start(&scratch);
+    let healthy = || scratch.run(["status", "--json"]).json()["healthy"] == true;
+    eventually("it is healthy", healthy);
+    let mut caller = Caller::legacy(daemon.address());
+    caller.call_text("fake__pid", &json!({}));
+    let log = in_the_way(&scratch.home());
+    eventually("calls are refused", || {
+        caller.request("tools/call", json!({ "name": "fake__echo", "arguments": {} }))["result"]["isError"] == true
+    });
+    scratch.run(["status"]).fails_with(1).prints(["! logs and the audit log cannot be written", "unhealthy"]);
+    fs::remove_dir(&log).unwrap();
+    eventually("it is healthy again", || {
+        caller.request("tools/call", json!({ "name": "fake__echo", "arguments": {} }));
+        healthy()
+    });
+}
+
+#[test]
+fn a_call_without_a_daemon_is_written_down_where_that_is_required() {
+    let config = json!({ "mcpServers": { "fake": fake::<&str>([]) }, "serve": { "audit": "require" } });
+    let scratch = Scratch::new().config(&config);
+    scratch.run(["call", "fake__pid"]).ok();
+    assert!(audit(&scratch.home()).iter().any(|line| line["tool"] == "fake__pid"));
+    in_the_way(&scratch.home());
+    scratch.run(["call", "fake__pid"]).fails_with(1).says(["the audit log cannot be written"]);
+}
+
+#[test]
+fn a_daemon_starts_on_a_full_disk() {
+    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
+    let can = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    if !can.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("SKIPPED: nothing can be mounted here, so that there is no small disk to fill");
+        return;
+    }
+    let script = "mkdir -p \"$XDG_STATE_HOME\" && mount -t tmpfs -o size=256k none \"$XDG_STATE_HOME\" && \
+                  \"$0\" connect cursor --http 127.0.0.1:1 >&2; \
+                  head -c 1M /dev/zero >\"$XDG_STATE_HOME/filler\"; exec \"$0\" serve --http 127.0.0.1:0 \"$@\"";
+    let mut command = scratch.other("unshare".as_ref());
+    let served = scratch.command(["--no-token"]);
+    command.args(["-m", "sh", "-c", script]).arg(served.get_program()).args(served.get_args());
+    let daemon = Daemon::of(&scratch, command);
+    assert_eq!(Caller::legacy(daemon.address()).call_text("fake__echo", &json!({ "message": "hi" })), "hi");
+    assert!(daemon.stderr().contains("No space left on device"), "{}", daemon.stderr());
+}

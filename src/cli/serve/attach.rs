@@ -12,7 +12,7 @@ use mcp_computer::{
 use serde::Deserialize;
 
 use super::Args;
-use crate::cli::{FAILED, say};
+use crate::cli::{FAILED, daemon, say};
 
 /// Whether a client joins the daemon that runs for its config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -46,9 +46,7 @@ pub(super) async fn joined(args: &Args, loaded: &Loaded) -> anyhow::Result<Optio
     });
     match (daemon, args.attach) {
         (Ok(Some(daemon)), _) => join(daemon, args).await.map(Some),
-        (Ok(None), Attach::Only) => {
-            Err(anyhow::anyhow!("no daemon runs for this config in this directory; `computer serve --http` starts one"))
-        }
+        (Ok(None), Attach::Only) => Err(daemon::nobody(loaded.path.as_deref())),
         (Err(error), Attach::Only) => Err(error.into()),
         (Err(error), _) => {
             say(&format!("warning: this process serves its client by itself: {error}"));

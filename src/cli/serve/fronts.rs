@@ -53,9 +53,7 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         if args.local {
             let mut socket = control_socket(args, loaded).await?;
             let identity = state(loaded)?.identity().to_owned();
-            if let Some(socket) = &mut socket {
-                socket.note(&[])?;
-            }
+            told_where(socket.as_mut(), &[]);
             say("serving this user");
             return Ok(Fronts { stdio: args.stdio, http: None, socket, noted: None, identity });
         }
@@ -87,12 +85,16 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
         say("warning: other machines can reach this, unencrypted; whoever has the token can use all tools");
     }
     let noted = if args.no_token { None } else { noted(&listener, loaded) };
-    if let Some(socket) = &mut socket {
-        socket.note(&[listener.url()])?;
-    }
+    told_where(socket.as_mut(), &[listener.url()]);
     let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
     say(&format!("listening {}", listener.url()));
     Ok(Fronts { stdio: args.stdio, http: Some(listener), socket, noted, identity })
+}
+
+/// Notes where we can be reached, for who asks for us. We serve without it, too: a disk may be full.
+fn told_where(socket: Option<&mut socket::Listener>, http: &[String]) {
+    let Some(Err(error)) = socket.map(|socket| socket.note(http)) else { return };
+    say(&format!("warning: the verbs that ask a daemon will not find this one: {error}"));
 }
 
 /// A daemon that was killed just now may hold its place for a moment still.
@@ -154,7 +156,7 @@ pub(super) fn catalogs(loaded: &Loaded) -> Option<PathBuf> {
     catalogs.inspect_err(|error| say(&format!("warning: the tools of entries are not kept: {error}"))).ok()
 }
 
-pub(super) fn state(loaded: &Loaded) -> anyhow::Result<State> {
+pub(in crate::cli) fn state(loaded: &Loaded) -> anyhow::Result<State> {
     Ok(State::of(&loaded.config, loaded.path.as_deref())?)
 }
 

@@ -28,6 +28,8 @@ const SYSTEMD_LINE: &str = "ExecStart=/usr/local/bin/computer serve --http 127.0
 const LAUNCHD_LINE: &str = "    <string>/usr/local/bin/computer</string>\n    <string>serve</string>\n    \
                             <string>--http</string>\n    <string>127.0.0.1:7331</string>\n";
 
+const RUN_AT_LOAD: &str = "  <key>RunAtLoad</key>\n";
+
 impl Kind {
     pub(super) fn of_this_system(system: bool) -> Self {
         match (cfg!(target_os = "macos"), system) {
@@ -45,16 +47,21 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// One that runs these words, and listens there.
-    pub(super) fn new(kind: Kind, mut words: Vec<String>, (address, reach): (&str, Reach)) -> Self {
+    /// One that runs these words with these variables, and listens there.
+    pub(super) fn new(
+        kind: Kind,
+        mut words: Vec<String>,
+        (address, reach): (&str, Reach),
+        variables: &[(String, String)],
+    ) -> Self {
         words.extend(["--http".to_owned(), address.to_owned()]);
         if reach == Reach::Remote {
             words.push("--allow-remote".to_owned());
         }
         let text = match kind {
-            Kind::SystemdUser => systemd(SYSTEMD_USER, &words),
-            Kind::SystemdSystem => systemd(SYSTEMD_SYSTEM, &words),
-            Kind::LaunchdUser | Kind::LaunchdSystem => launchd(&words),
+            Kind::SystemdUser => systemd(SYSTEMD_USER, &words, variables),
+            Kind::SystemdSystem => systemd(SYSTEMD_SYSTEM, &words, variables),
+            Kind::LaunchdUser | Kind::LaunchdSystem => launchd(&words, variables),
         };
         Self { text }
     }
@@ -65,9 +72,12 @@ pub(super) fn is_ours(text: &str) -> bool {
     text.lines().take(5).any(|line| line.contains(MARK))
 }
 
-fn systemd(unit: &str, words: &[String]) -> String {
+fn systemd(unit: &str, words: &[String], variables: &[(String, String)]) -> String {
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-    let line = format!("ExecStart={}\n", words.join(" "));
+    // Nothing is filled in there, and so a dollar is one.
+    let set = variables.iter().map(|(name, value)| quoted(&format!("{name}={value}")).replace("$$", "$"));
+    let set = set.map(|pair| format!("Environment={pair}\n"));
+    let line = format!("{}ExecStart={}\n", set.collect::<String>(), words.join(" "));
     format!("# {MARK}\n{}", unit.replace(SYSTEMD_LINE, &line))
 }
 
@@ -82,10 +92,20 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn launchd(words: &[String]) -> String {
+fn launchd(words: &[String], variables: &[(String, String)]) -> String {
     let lines: Vec<String> = words.iter().map(|word| format!("    <string>{}</string>\n", in_xml(word))).collect();
+    let pair = |(name, value): &(String, String)| {
+        format!("    <key>{}</key>\n    <string>{}</string>\n", in_xml(name), in_xml(value))
+    };
+    let pairs: String = variables.iter().map(pair).collect();
+    let set = format!("  <key>EnvironmentVariables</key>\n  <dict>\n{pairs}  </dict>\n");
+    let set = if variables.is_empty() { String::new() } else { set };
     // The first line must say that it is XML.
-    LAUNCHD.replace(LAUNCHD_LINE, &lines.concat()).replacen("<!--\n", &format!("<!--\n{MARK}\n"), 1)
+    LAUNCHD.replace(LAUNCHD_LINE, &lines.concat()).replacen(RUN_AT_LOAD, &format!("{set}{RUN_AT_LOAD}"), 1).replacen(
+        "<!--\n",
+        &format!("<!--\n{MARK}\n"),
+        1,
+    )
 }
 
 fn in_xml(text: &str) -> String {
@@ -104,7 +124,7 @@ mod tests {
     ];
 
     fn of(kind: Kind, program: &str, address: &str, reach: Reach) -> String {
-        Unit::new(kind, vec![program.to_owned(), "serve".to_owned()], (address, reach)).text
+        Unit::new(kind, vec![program.to_owned(), "serve".to_owned()], (address, reach), &[]).text
     }
 
     #[test]
@@ -132,6 +152,22 @@ mod tests {
             };
             assert!(text.contains(line), "{text}");
             assert!(!text.contains("/usr/local/bin"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_places_of_the_user_who_installs_it_are_those_of_the_daemon() {
+        let places = [("XDG_STATE_HOME".to_owned(), "/my $tate/50%".to_owned())];
+        for (kind, expected) in [
+            (Kind::SystemdUser, "\nEnvironment=\"XDG_STATE_HOME=/my $tate/50%%\"\nExecStart="),
+            (
+                Kind::LaunchdUser,
+                "<dict>\n    <key>XDG_STATE_HOME</key>\n    <string>/my $tate/50%</string>\n  </dict>\n  <key>RunAtLoad</key>\n",
+            ),
+        ] {
+            let text =
+                Unit::new(kind, vec!["/bin/computer".to_owned()], ("127.0.0.1:1", Reach::Loopback), &places).text;
+            assert!(text.contains(expected), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Control over HTTP, for whoever has no Unix sockets: the verbs of [`control`](crate::control) under `/api`.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -18,7 +19,7 @@ use serde_json::{
     Map, Value,
     value::{RawValue, to_raw_value},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     desk::Desk,
@@ -27,7 +28,10 @@ use super::{
     intake,
     reply::{self, Reply},
 };
-use crate::control::{Code, Control, Follow, Refusal, Who};
+use crate::{
+    control::{Code, Control, Follow, Refusal, Who},
+    front::exchange::LEAVING,
+};
 
 /// What is under way here for a listener.
 #[derive(Default)]
@@ -117,7 +121,9 @@ pub(super) async fn answer(
             let words = format!("{REQUESTS} requests are under way already; come back later");
             Err(Refusal::new(Code::TooMany, words))
         }
-        Wanted::Look(verb, namespace) => control.answer(&who, verb, of(namespace, Map::new()).as_deref()).await,
+        Wanted::Look(verb, namespace) => {
+            in_time(desk, control.answer(&who, verb, of(namespace, Map::new()).as_deref())).await
+        }
         Wanted::Follow(verb, namespace) => return follow(desk, control, (verb, namespace), parts.uri.query()),
         Wanted::Do(verb, namespace) => {
             if credential.0.is_none() && verb != "call" {
@@ -135,7 +141,7 @@ pub(super) async fn answer(
                 Err(reply) => return reply,
             };
             match arguments(&text) {
-                Ok(given) => control.answer(&who, verb, of(namespace, given).as_deref()).await,
+                Ok(given) => in_time(desk, control.answer(&who, verb, of(namespace, given).as_deref())).await,
                 Err(refusal) => Err(refusal),
             }
         }
@@ -143,6 +149,18 @@ pub(super) async fn answer(
     match outcome {
         Ok(result) => reply::json(StatusCode::OK, result.get().as_bytes().to_vec()),
         Err(refusal) => refused(&refusal),
+    }
+}
+
+/// An answer that comes before we leave, or the word that there will be none.
+async fn in_time<T>(desk: &Desk, answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let cut = async {
+        desk.tasks.leaving.cancelled().await;
+        sleep(desk.limits.drain.saturating_sub(desk.limits.last_words())).await;
+    };
+    tokio::select! {
+        outcome = answer => outcome,
+        () = cut => Err(Refusal::new(Code::NotReady, LEAVING)),
     }
 }
 

@@ -25,6 +25,13 @@ pub struct Limits {
     pub drain: Duration,
 }
 
+impl Limits {
+    /// How much of the drain is left to say that there will be no answer.
+    pub(super) fn last_words(&self) -> Duration {
+        (self.drain / 4).min(Duration::from_millis(200))
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

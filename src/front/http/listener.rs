@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::{Access, Options, Reach, connection, desk::Desk};
+use crate::front::exchange::LEAVING;
 use crate::{Computer, config::host_and_port, control::Control};
 
 /// Why an address is not listened on.
@@ -166,7 +167,12 @@ impl Listener {
         }
         drop(self.socket);
         desk.tasks.leaving.cancel();
-        let _ = timeout(desk.limits.drain, desk.tasks.ended()).await;
+        let last_words = desk.limits.last_words();
+        if timeout(desk.limits.drain.saturating_sub(last_words), desk.tasks.ended()).await.is_err() {
+            desk.sessions.say_farewell(LEAVING);
+            desk.stateless.say_farewell(LEAVING);
+            let _ = timeout(last_words, desk.tasks.ended()).await;
+        }
         desk.tasks.cut.cancel();
         desk.sessions.end_all();
         desk.tasks.ended().await;

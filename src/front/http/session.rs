@@ -54,6 +54,9 @@ struct Streams {
 /// The stream of what is told unasked.
 pub(super) const LISTENING: u64 = 0;
 
+/// What those are told who wait for an answer when their session ends.
+const ENDED: &str = "the session has ended; begin another with `initialize`";
+
 impl Session {
     pub(super) fn new(id: String, owner: (Credential, Route), (scope, tasks): (Scope, Tasks)) -> Arc<Self> {
         let peer = Peer::new(scope, Arc::new(Parking::default()));
@@ -92,7 +95,7 @@ impl Session {
     /// Ends it: what is under way is taken back, and what listens ends.
     pub(super) fn end(&self) {
         self.ended.cancel();
-        self.peer.cancel_all();
+        self.peer.end_all(ENDED);
     }
 
     /// The number of a request that may become a stream.

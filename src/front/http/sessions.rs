@@ -80,6 +80,14 @@ impl Sessions {
         }
     }
 
+    /// Tells all clients that wait for an answer why there will be none.
+    pub(super) fn say_farewell(&self, words: &'static str) {
+        let all: Vec<Arc<Session>> = self.all().values().cloned().collect();
+        for session in all {
+            session.peer.end_all(words);
+        }
+    }
+
     /// Ends all of them.
     pub(super) fn end_all(&self) {
         let all: Vec<Arc<Session>> = self.all().drain().map(|(_, session)| session).collect();

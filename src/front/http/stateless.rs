@@ -41,6 +41,14 @@ impl Stateless {
         }
     }
 
+    /// Tells all that wait for an answer why there will be none.
+    pub(super) fn say_farewell(&self, words: &'static str) {
+        let peers: Vec<Arc<Peer>> = self.all().iter().map(|known| known.peer.clone()).collect();
+        for peer in peers {
+            peer.end_all(words);
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, Vec<Known>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

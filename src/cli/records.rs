@@ -1,16 +1,15 @@
-//! Where `computer serve` writes down what happens.
+//! Where it is written down what happens.
 
 use mcp_computer::{Computer, Records, config::Loaded};
 
-use super::fronts;
-use crate::cli::say;
+use super::{say, serve::state};
 
 /// Where it is written; nowhere, and that is said, when there is no place that may be used.
 ///
 /// # Errors
 /// There is no such place, and the config requires that calls are written down.
 pub(super) fn wanted(loaded: &Loaded) -> anyhow::Result<Option<Records>> {
-    let place = fronts::state(loaded).and_then(|state| Ok(Records::new(state.directory()?)));
+    let place = state(loaded).and_then(|state| Ok(Records::new(state.directory()?)));
     excused(place, loaded.config.serve.audit.require)
 }
 
