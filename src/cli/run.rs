@@ -53,9 +53,9 @@ pub(super) struct Args {
 }
 
 /// The variable that holds the key.
-const KEY: &str = "OCTAVUS_API_KEY";
+pub(super) const KEY: &str = "OCTAVUS_API_KEY";
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("this is no JSON object: {error}"))
 }
 

@@ -1,5 +1,7 @@
 //! The language of the tests, in which a new one is five lines.
 
+#[cfg(feature = "sdk")]
+pub(crate) mod bridge;
 pub(crate) mod chrome;
 pub(crate) mod client;
 pub(crate) mod control;

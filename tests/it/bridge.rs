@@ -1,0 +1,425 @@
+//! The bridge: pages that talk to an agent over a socket (spec/server-sdk.md 1.10, 51).
+
+use std::time::Duration;
+
+use mcp_computer::{
+    bridge::BridgeOptions,
+    front::http::{Limits, Options},
+};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::support::{
+    bridge::{Bridged, InProcess, Page, holds, platform, trigger},
+    fake::fake,
+    http_client::Ask,
+    library::within,
+    platform::Platform,
+    procs::{assert_gone, descendants, eventually},
+    program::Scratch,
+    sdk::{asks, bodies, finish, over, told},
+};
+
+fn scratch() -> Scratch {
+    Scratch::entries(json!({ "fake": fake::<&str>([]) }))
+}
+
+fn served(platform: &Platform) -> Bridged {
+    Bridged::start(&scratch(), platform, &["--no-token"])
+}
+
+fn start(id: &str) -> Value {
+    json!({ "type": "start", "messageId": id, "executionId": "e" })
+}
+
+fn calls(tool: &str, arguments: &Value) -> Value {
+    asks(json!([{ "toolCallId": "1", "toolName": tool, "args": arguments }]))
+}
+
+/// A leg that tells this after a moment in which its client has time to leave.
+fn later(leg: &Value) -> Value {
+    let chunks = leg["chunks"].as_array().unwrap().clone();
+    let first = [json!({ "event": start("m") }), json!({ "pauseMs": 300 })];
+    json!({ "chunks": first.into_iter().chain(chunks).collect::<Vec<_>>() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_triggers_a_turn_and_is_told_each_event_as_one_message() {
+    let delta = json!({ "type": "text-delta", "id": "t", "delta": "é\n" });
+    let answer = told(json!([delta, { "type": "from-the-future" }, finish()]));
+    let platform = platform(json!([calls("fake__echo", &json!({ "message": "hi" })), answer])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&json!({ "type": "trigger", "triggerName": "go", "input": { "X": 1 }, "rollbackAfterMessageId": null }))
+        .await;
+    assert_eq!(page.frame().await.unwrap(), r#"{"type":"start","executionId":"e"}"#);
+    assert_eq!(page.hears().await, json!({ "type": "tool-output-available", "toolCallId": "1", "output": "hi" }));
+    assert_eq!(page.frame().await.unwrap(), r#"{"type":"text-delta","id":"t","delta":"é\n"}"#);
+    assert_eq!(page.frame().await.unwrap(), r#"{"type":"finish","finishReason":"stop"}"#);
+    let [made, first, second] = bodies(&platform).try_into().unwrap();
+    assert_eq!(made, json!({ "agentId": "a" }));
+    assert_eq!((&first["triggerName"], &first["input"]), (&json!("go"), &json!({ "X": 1 })));
+    assert!(first.as_object().unwrap().contains_key("rollbackAfterMessageId"));
+    let schemas = first["dynamicToolSchemas"].as_array().unwrap();
+    assert!(schemas.iter().any(|schema| schema["name"] == "fake__echo"), "the first request has the tools: {first}");
+    assert_eq!(second["toolResults"][0]["result"], "hi");
+    assert_eq!(platform.requests()[1]["headers"]["authorization"], "Bearer oct_secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_sockjs_gets_the_frames_of_sockjs() {
+    let platform = platform(json!([told(json!([start("é"), finish()]))])).await;
+    let bridge = served(&platform);
+    let mut info = Ask::new("GET", "/octavus/info").send(bridge.address());
+    let info = info.json();
+    let keys: Vec<_> = info.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["websocket", "origins", "cookie_needed", "entropy"]);
+    assert_eq!(
+        (&info["websocket"], &info["cookie_needed"], info["entropy"].is_u64()),
+        (&json!(true), &json!(false), true)
+    );
+    for path in ["/octavus", "/octavus/"] {
+        assert_eq!(Ask::new("GET", path).send(bridge.address()).body(), "Welcome to SockJS!\n");
+    }
+    let mut page = Page::open(bridge.address(), "/octavus/123/abc/websocket", &[]).await.unwrap();
+    assert_eq!(page.frame().await.unwrap(), "o");
+    let stop = json!({ "type": "stop" }).to_string();
+    page.say(&json!([stop, trigger().to_string()])).await;
+    assert_eq!(page.frame().await.unwrap(), r#"a["{\"type\":\"start\",\"messageId\":\"é\",\"executionId\":\"e\"}"]"#);
+    assert_eq!(page.frame().await.unwrap(), r#"a["{\"type\":\"finish\",\"finishReason\":\"stop\"}"]"#);
+    page.send(Message::text("[\"x")).await;
+    assert_eq!(page.closed().await, Some(1002));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn continue_and_stop_before_the_first_trigger_are_ignored() {
+    let platform = platform(json!([over(), over()])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    let go_on = json!({ "type": "continue", "executionId": "e", "toolResults": [{ "toolCallId": "1", "result": 1 }] });
+    page.say(&json!({ "type": "stop" })).await;
+    page.say(&go_on).await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+    assert_eq!(platform.count(), 2, "{:?}", platform.requests());
+    page.say(&go_on).await;
+    assert_eq!(page.hears().await, finish());
+    let [.., last] = &bodies(&platform)[..] else { panic!() };
+    assert_eq!((&last["executionId"], &last["toolResults"]), (&go_on["executionId"], &go_on["toolResults"]));
+    assert_eq!(platform.count(), 3, "the session is made once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_that_is_not_ours_is_asked_of_the_page() {
+    let platform = platform(json!([calls("geo", &json!({})), over()])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    let heard = page.hears_until("finish").await;
+    assert_eq!(heard[1]["type"], "client-tool-request");
+    assert_eq!(heard[1]["toolCalls"][0]["toolName"], "geo");
+    assert_eq!(heard[2], json!({ "type": "finish", "finishReason": "client-tool-calls", "executionId": "e" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_trigger_ends_the_turn_before() {
+    let platform = platform(json!([holds(&start("first")), told(json!([start("second"), finish()]))])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, start("first"));
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, start("second"));
+    assert_eq!(page.hears().await, finish());
+    within("hanging up", platform.settled()).await;
+    assert_eq!(platform.requests()[1]["peerClosedEarly"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_stop_nothing_more_is_told_and_the_tool_that_runs_is_ended() {
+    let platform = platform(json!([calls("fake__hang", &json!({})), over()])).await;
+    let scratch = scratch();
+    let bridge = Bridged::start(&scratch, &platform, &["--no-token"]);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await["type"], "start");
+    let said = |tool: &str| scratch.run(["call", tool]).ok().stdout;
+    let mut asked = 0;
+    eventually("the tool runs", || {
+        asked += 1;
+        let seen: Value = serde_json::from_str(&said("fake__seen")).unwrap();
+        seen["methods"]["tools/call"].as_u64() > Some(asked)
+    });
+    page.say(&json!({ "type": "stop" })).await;
+    eventually("the tool is ended", || said("fake__cancelled").trim() != "[]");
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish(), "no end of the turn that was stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_goes_on_when_its_page_has_gone() {
+    let platform = platform(json!([later(&calls("fake__echo", &json!({ "message": "hi" }))), over()])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, start("m"));
+    drop(page);
+    within("the turn goes on", platform.asked(3)).await;
+    assert_eq!(bodies(&platform)[2]["toolResults"][0]["result"], "hi");
+    within("the turn ends", platform.settled()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_connects_anew_has_a_session_of_its_own_or_the_one_that_it_names() {
+    let routes = json!([
+        { "method": "POST", "path": "/api/agent-sessions", "legs": [{ "json": { "sessionId": "s" } }] },
+        { "method": "POST", "path": "/api/agent-sessions/(s|known)/trigger", "legs": [over(), over()] },
+    ]);
+    let platform = Platform::start(&json!({ "routes": routes })).await.unwrap();
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+    let mut page = bridge.page().await;
+    page.say(&json!({ "type": "init", "sessionId": "known" })).await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+    let paths: Vec<_> =
+        platform.requests().iter().map(|request| request["path"].as_str().unwrap().to_owned()).collect();
+    let expected = ["/api/agent-sessions", "/api/agent-sessions/s/trigger", "/api/agent-sessions/known/trigger"];
+    assert_eq!(paths, expected);
+    assert!(bodies(&platform)[2]["dynamicToolSchemas"].as_array().is_some_and(|schemas| !schemas.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_message_is_an_error_and_what_is_for_somebody_else_is_left() {
+    let platform = platform(json!([over()])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    for wrong in ["", "nonsense", r#"{"type":"trigger"}"#, r#"{"type":"init","sessionId":5}"#] {
+        page.send(Message::text(wrong)).await;
+        let error = page.hears().await;
+        assert_eq!((&error["type"], &error["errorType"]), (&json!("error"), &json!("validation_error")), "{wrong}");
+        assert_eq!((&error["source"], &error["retryable"]), (&json!("platform"), &json!(false)), "{wrong}");
+    }
+    for other in [json!({ "type": "typing-indicator" }), json!([1]), json!({})] {
+        page.say(&other).await;
+    }
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_platform_refuses_is_told_and_the_bridge_lives_on() {
+    let refused = |status: u16| json!({ "status": status, "json": { "error": "no" } });
+    let cut = json!({ "chunks": [{ "event": start("m") }, { "destroy": true }] });
+    let routes = json!([
+        { "method": "POST", "path": "/api/agent-sessions", "legs": [refused(401), { "json": { "sessionId": "s" } }] },
+        { "method": "POST", "path": "/api/agent-sessions/s/trigger", "legs": [refused(404), cut, over()] },
+    ]);
+    let platform = Platform::start(&json!({ "routes": routes })).await.unwrap();
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    for kind in ["authentication_error", "not_found_error", "internal_error"] {
+        page.say(&trigger()).await;
+        let error = page.hears_until("error").await.pop().unwrap();
+        assert_eq!((&error["errorType"], &error["source"]), (&json!(kind), &json!("platform")), "{error}");
+    }
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+    assert!(!bridge.stderr().contains("oct_secret"), "{}", bridge.stderr());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_is_not_there_is_told_as_an_error() {
+    let platform = platform(json!([])).await;
+    let bridge = served(&platform);
+    drop(platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await["errorType"], "internal_error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_or_no_text_closes_its_connection_alone() {
+    let platform = platform(json!([over()])).await;
+    let limits = Limits { body: 1000, ..Limits::default() };
+    let bridge = InProcess::start(&platform, Options { limits, ..Options::default() }, BridgeOptions::default()).await;
+    let mut other = bridge.page().await;
+    let padded = |bytes: usize| format!("{:<bytes$}", trigger().to_string());
+    for (message, code) in
+        [(Message::text(padded(1001)), 1009), (Message::text("x".repeat(1 << 20)), 1009), (Message::binary("{}"), 1003)]
+    {
+        let mut page = bridge.page().await;
+        page.send(message).await;
+        assert_eq!(page.closed().await, Some(code));
+    }
+    other.send(Message::text(padded(1000))).await;
+    assert_eq!(other.hears().await, finish());
+    bridge.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_so_many_clients_and_a_turn_without_one_counts_as_one() {
+    let platform = platform(json!([holds(&start("m"))])).await;
+    let limits = Limits { sessions: 2, ..Limits::default() };
+    let bridge = InProcess::start(&platform, Options { limits, ..Options::default() }, BridgeOptions::default()).await;
+    let open = || Page::open(bridge.address, "/octavus/websocket", &[]);
+    let (mut one, two) = (bridge.page().await, bridge.page().await);
+    assert_eq!(open().await.err(), Some(503));
+    one.say(&trigger()).await;
+    assert_eq!(one.hears().await, start("m"));
+    drop(two);
+    let mut three = loop {
+        if let Ok(page) = open().await {
+            break page;
+        }
+    };
+    drop(one);
+    three.send(Message::text("x")).await;
+    assert_eq!(three.hears().await["type"], "error");
+    assert_eq!(open().await.err(), Some(503));
+    bridge.leave().await;
+    within("the turn is ended", platform.settled()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_nobody_waits_for_does_not_go_on_for_ever() {
+    let platform = platform(json!([holds(&start("m"))])).await;
+    let how = BridgeOptions { abandoned: Duration::from_millis(50), ..BridgeOptions::default() };
+    let bridge = InProcess::start(&platform, Options::default(), how).await;
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, start("m"));
+    drop(page);
+    within("the turn is ended", platform.settled()).await;
+    assert_eq!(platform.requests()[1]["peerClosedEarly"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_is_closed_and_others_are_served() {
+    let text = json!({ "type": "text-delta", "id": "t", "delta": "x".repeat(256 << 10) });
+    let flood: Vec<_> = std::iter::repeat_n(text, 128).chain([finish()]).collect();
+    let platform = platform(json!([told(json!(flood)), over()])).await;
+    let how = BridgeOptions { waiting: 512 << 10, ..BridgeOptions::default() };
+    let bridge = InProcess::start(&platform, Options::default(), how).await;
+    let mut slow = bridge.page().await;
+    slow.say(&trigger()).await;
+    // The turn goes on to its end, and nothing waits for who reads slowly.
+    within("the flood", platform.asked(2)).await;
+    within("the flood", platform.settled()).await;
+    let mut other = bridge.page().await;
+    other.say(&trigger()).await;
+    assert_eq!(other.hears().await, finish());
+    let mut heard = 0;
+    while slow.frame().await.is_ok() {
+        heard += 1;
+    }
+    assert!(heard < 128, "it was cut: {heard}");
+    bridge.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_silent_has_gone_and_one_that_is_not_is_kept() {
+    let platform = platform(json!([over()])).await;
+    let how = BridgeOptions { heartbeat: Duration::from_millis(100), ..BridgeOptions::default() };
+    let bridge = InProcess::start(&platform, Options::default(), how).await;
+    let dead = Ask::new("GET", "/octavus/1/a/websocket")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let address = bridge.address;
+    let dead = tokio::task::spawn_blocking(move || {
+        let mut stream = dead.begin(address);
+        let mut heard = Vec::new();
+        // It answers no ping.
+        std::io::Read::read_to_end(&mut stream, &mut heard).unwrap();
+        heard
+    });
+    let mut page = Page::open(bridge.address, "/octavus/1/a/websocket", &[]).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 8 {
+        heard.push(page.frame().await.unwrap());
+    }
+    assert_eq!(heard, ["o", "h", "h", "h", "h", "h", "h", "h"]);
+    let dead = within("the end of who is silent", dead).await.unwrap();
+    assert!(String::from_utf8_lossy(&dead).starts_with("HTTP/1.1 101 "));
+    page.send(Message::text(json!([trigger().to_string()]).to_string())).await;
+    while !page.frame().await.unwrap().contains("finish") {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_leaves_says_so_and_ends_turns_and_tools() {
+    let hangs = calls("fake__hang", &json!({}));
+    let platform = platform(json!([hangs, holds(&start("m"))])).await;
+    let mut bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await["type"], "start");
+    let mut sock = Page::open(bridge.address(), "/octavus/1/a/websocket", &[]).await.unwrap();
+    assert_eq!(sock.frame().await.unwrap(), "o");
+    sock.say(&json!([trigger().to_string()])).await;
+    assert!(sock.frame().await.unwrap().starts_with('a'));
+    let pids = descendants(bridge.pid());
+    let left = tokio::task::spawn_blocking(move || bridge.leave());
+    assert_eq!(page.closed().await, Some(1001));
+    assert_eq!(sock.frame().await.unwrap(), r#"c[3000,"Go away!"]"#);
+    assert_eq!(sock.closed().await, Some(1001));
+    assert_eq!(left.await.unwrap().code(), Some(143));
+    assert_gone(&pids);
+    within("hanging up", platform.settled()).await;
+    assert_eq!(platform.requests()[3]["peerClosedEarly"], true);
+}
+
+/// What a request of a client that polls comes to.
+async fn post(bridge: &InProcess, path: &str, body: &str) -> (u16, String) {
+    let (ask, address) = (Ask::post_text(&format!("/octavus/1/{path}"), body), bridge.address);
+    let ask = ask.header("Content-Type", "text/plain");
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut reply = ask.send(address);
+        (reply.status, reply.body())
+    });
+    within(path, asked).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_sockjs_without_a_websocket_polls() {
+    let platform = platform(json!([told(json!([start("m"), finish()]))])).await;
+    let how = BridgeOptions { heartbeat: Duration::from_millis(300), ..BridgeOptions::default() };
+    let bridge = InProcess::start(&platform, Options::default(), how).await;
+    let said = json!([trigger().to_string()]).to_string();
+    assert_eq!(post(&bridge, "a/xhr_send", &said).await.0, 404, "there is no such client");
+    assert_eq!(post(&bridge, "a/xhr", "").await, (200, "o\n".to_owned()));
+    assert_eq!(post(&bridge, "a/xhr", "").await, (200, "h\n".to_owned()));
+    assert_eq!(post(&bridge, "a/xhr_send", &said).await, (204, String::new()));
+    let mut heard = String::new();
+    while !heard.contains("finish") {
+        let (status, body) = post(&bridge, "a/xhr", "").await;
+        assert!(status == 200 && (body.starts_with("a[") || body == "h\n") && body.ends_with('\n'), "{body}");
+        heard += &body;
+    }
+    assert!(heard.contains(r#"a["{\"type\":\"start\",\"messageId\":\"m\",\"executionId\":\"e\"}"]"#), "{heard}");
+    for broken in ["", "[", "{}"] {
+        assert_eq!(post(&bridge, "a/xhr_send", broken).await.0, 500, "{broken}");
+    }
+    bridge.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_polls_twice_at_once_is_told_and_who_polls_no_more_has_gone() {
+    let platform = platform(json!([])).await;
+    let limits = Limits { sessions: 1, ..Limits::default() };
+    let bridge = InProcess::start(&platform, Options { limits, ..Options::default() }, BridgeOptions::default()).await;
+    assert_eq!(post(&bridge, "a/xhr", "").await.1, "o\n");
+    assert_eq!(post(&bridge, "b/xhr", "").await.0, 503);
+    let poll = || Box::pin(post(&bridge, "a/xhr", ""));
+    let ((_, first), _, other) = futures_util::future::select_all([poll(), poll()]).await;
+    assert_eq!(first, "c[2010,\"Another connection still open\"]\n");
+    assert_eq!(post(&bridge, "a/xhr_send", "[\"x\"]").await.0, 204);
+    let [other] = other.try_into().ok().unwrap();
+    assert!(other.await.1.contains("validation_error"));
+    // Nobody listens any more: the place is free soon.
+    while post(&bridge, "b/xhr", "").await.0 == 503 {}
+    bridge.leave().await;
+}
