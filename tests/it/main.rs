@@ -9,6 +9,8 @@ mod bad_input; // what is told about each mistake, and that the other entries ar
 mod bridge; // pages that talk to an agent over a socket
 #[cfg(feature = "sdk")]
 mod bridge_access; // who is let in over the bridge, and how it is started
+#[cfg(feature = "sdk")]
+mod bridge_clients; // a real browser, `ws` and `sockjs-client` over the bridge
 mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
 mod chrome; // a Chrome that is launched, and all that can be wrong with one

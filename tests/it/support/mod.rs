@@ -18,6 +18,8 @@ pub(crate) mod real;
 #[cfg(feature = "sdk")]
 pub(crate) mod sdk;
 pub(crate) mod shell;
+#[cfg(feature = "sdk")]
+pub(crate) mod tab;
 
 use std::time::Duration;
 
