@@ -123,7 +123,7 @@ impl Chat {
     fn hear(&mut self, text: &str) {
         match read(text) {
             Ok(None) => {}
-            Ok(Some(Said::Init(init))) => self.begin_with(init.session_id),
+            Ok(Some(Said::Init(init))) => self.begin_with(&init.session_id),
             Ok(Some(Said::Of(SocketMessage::Stop))) => self.stop(),
             Ok(Some(Said::Of(message))) => self.ask(message),
             Err(words) => self.tell(ErrorEvent::platform(ErrorType::ValidationError, words)),
@@ -131,7 +131,7 @@ impl Chat {
     }
 
     /// Goes on with the session that the client names.
-    fn begin_with(&mut self, session_id: String) {
+    fn begin_with(&mut self, session_id: &str) {
         self.stop();
         self.making = None;
         match self.desk.attach(session_id) {
@@ -219,12 +219,13 @@ impl Desk {
         self.bridge.computer.settled_within(TOOLS).await;
         let (bridge, sessions) = (&self.bridge, self.bridge.client.agent_sessions());
         let made = timeout(MAKING, sessions.create(&bridge.agent, bridge.options.input.clone())).await;
-        self.attach(made.unwrap_or(Err(SdkError::Stalled { act: "making a session", after: MAKING }))?)
+        self.attach(&made.unwrap_or(Err(SdkError::Stalled { act: "making a session", after: MAKING }))?)
     }
 
     /// A session that there is, with the tools of the computer.
-    fn attach(&self, id: String) -> Result<AgentSession> {
-        let session = self.bridge.client.agent_sessions().attach(id, AttachOptions::new())?;
+    fn attach(&self, id: &str) -> Result<AgentSession> {
+        let client = &self.bridge.client;
+        let session = client.agent_sessions().attach(id, AttachOptions::new().uploading(client.files(), id))?;
         session.set_dynamic_tools(self.bridge.computer.clone());
         Ok(session)
     }

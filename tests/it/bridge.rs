@@ -122,6 +122,26 @@ async fn a_tool_that_is_not_ours_is_asked_of_the_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_uploaded_and_the_page_is_told_where_it_is() {
+    let content = json!([{ "type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png" }]);
+    let shown = calls("fake__answer", &json!({ "result": { "content": content } }));
+    let place = json!({ "id": "f", "uploadUrl": "{{ORIGIN}}/up", "downloadUrl": "{{ORIGIN}}/down" });
+    let routes = json!([
+        { "method": "POST", "path": "/api/agent-sessions", "legs": [{ "json": { "sessionId": "s" } }] },
+        { "method": "POST", "path": "/api/agent-sessions/s/trigger", "legs": [shown, over()] },
+        { "method": "POST", "path": "/api/files/upload-urls", "legs": [{ "json": { "files": [place] } }] },
+        { "method": "PUT", "path": "/up", "legs": [{ "status": 200, "text": "" }] },
+    ]);
+    let platform = Platform::start(&json!({ "routes": routes })).await.unwrap();
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    let heard = page.hears_until("finish").await;
+    assert_eq!(heard[1]["output"][0]["url"], format!("{}/down", platform.origin()), "{heard:?}");
+    assert_eq!(bodies(&platform).last().unwrap()["toolResults"][0]["files"][0]["id"], "f");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_trigger_ends_the_turn_before() {
     let platform = platform(json!([holds(&start("first")), told(json!([start("second"), finish()]))])).await;
     let bridge = served(&platform);
