@@ -11,6 +11,8 @@ mod bridge; // pages that talk to an agent over a socket
 mod bridge_access; // who is let in over the bridge, and how it is started
 #[cfg(feature = "sdk")]
 mod bridge_clients; // a real browser, `ws` and `sockjs-client` over the bridge
+#[cfg(feature = "sdk")]
+mod bridge_limits; // how much the bridge takes, and clients that poll
 mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
 mod chrome; // a Chrome that is launched, and all that can be wrong with one
