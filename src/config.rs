@@ -36,7 +36,7 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 pub(crate) use self::pattern::Pattern;
 pub use self::{
-    address::host_and_port,
+    address::{host_and_port, origin_mistake},
     audit::{AuditArguments, AuditConfig},
     chrome::ChromeLaunchOptions,
     dialect::Dialect,

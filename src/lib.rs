@@ -10,6 +10,7 @@
 //! | `control` | what can be asked of a daemon, and asking it |
 //! | `doctor` | whether this machine has what a Computer needs, each with a cure |
 //! | `front` | our face as an MCP server, and the socket by which it is controlled |
+//! | `bridge` | pages in browsers that talk to an agent of a platform (feature `sdk`) |
 //! | `computer` | start, stop, add, remove, restart, health, calls |
 //! | `sdk` | the server SDK: client, sessions, the loop of a turn (feature `sdk`) |
 //! | `provider` | what a host plugs into a server SDK |
@@ -35,6 +36,8 @@
 //!
 //! The program's verbs are in `cli`, beside `main`, and use nothing but what is public here.
 
+#[cfg(feature = "sdk")]
+pub mod bridge;
 mod chrome;
 mod command;
 mod computer;

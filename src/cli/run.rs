@@ -53,9 +53,9 @@ pub(super) struct Args {
 }
 
 /// The variable that holds the key.
-const KEY: &str = "OCTAVUS_API_KEY";
+pub(super) const KEY: &str = "OCTAVUS_API_KEY";
 
-fn object(text: &str) -> Result<Map<String, Value>, String> {
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("this is no JSON object: {error}"))
 }
 
@@ -87,16 +87,8 @@ async fn turn(client: &OctavusClient, computer: Computer, args: &Args) -> anyhow
         }
         (None, None) => return Err(Usage::because("neither a session nor an agent is named")),
     };
-    let (files, id) = (client.files(), session_id.clone());
-    let upload = move |results| {
-        let (files, id) = (files.clone(), id.clone());
-        async move {
-            let results = files.upload_media(&id, results).await;
-            Ok(files.upload_output_files(&id, results).await)
-        }
-    };
     // Nobody shows this session: what has no handler here is run by nobody.
-    let options = AttachOptions::new().on_tool_results(upload).reject_client_tool_calls();
+    let options = AttachOptions::new().uploading(client.files(), &session_id).reject_client_tool_calls();
     let session = client.agent_sessions().attach(session_id, options)?;
     session.set_dynamic_tools(computer);
     let request = SessionRequest::Trigger(TriggerRequest {

@@ -1,6 +1,8 @@
 //! `computer serve`: the daemon.
 
 mod attach;
+#[cfg(feature = "sdk")]
+mod bridge;
 mod calm;
 mod fronts;
 mod sockets;
@@ -42,12 +44,25 @@ pub(super) struct Args {
     /// Whether a client on stdin and stdout joins the daemon that runs for this config
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     attach: attach::Attach,
+    #[cfg(feature = "sdk")]
+    #[command(flatten)]
+    bridge: bridge::BridgeArgs,
     /// Let everybody on this machine in over HTTP
     #[arg(long)]
     no_token: bool,
     /// Listen where other machines can reach it
     #[arg(long, conflicts_with = "no_token")]
     allow_remote: bool,
+}
+
+impl Args {
+    /// Whether pages are to be served.
+    fn bridges(&self) -> bool {
+        #[cfg(feature = "sdk")]
+        return self.bridge.is_wanted();
+        #[cfg(not(feature = "sdk"))]
+        false
+    }
 }
 
 /// Clients kill us some 4 s after they closed our stdin; we are gone well before.
@@ -130,7 +145,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
 
 /// Whether stdin and stdout are served though nobody has said so.
 fn is_stdio_by_itself(args: &Args, loaded: &mcp_computer::config::Loaded) -> bool {
-    let listens = args.http.is_some() || args.local || loaded.config.serve.http.is_some() || inherited::is_something();
+    let listens = args.bridges()
+        || args.http.is_some()
+        || args.local
+        || loaded.config.serve.http.is_some()
+        || inherited::is_something();
     !listens && !std::io::IsTerminal::is_terminal(&std::io::stdin())
 }
 

@@ -10,7 +10,7 @@ pub fn host_and_port(address: &str) -> Option<(&str, u16)> {
 
 /// What is wrong with an origin that pages may ask from, if anything: it is `https://host` or `http://host:port`, and the
 /// origin of pages that have none is nobody's.
-pub(super) fn origin_mistake(origin: &str) -> Option<String> {
+pub fn origin_mistake(origin: &str) -> Option<String> {
     let expected = "expected an origin such as \"https://app.example\"";
     if matches!(origin, "*" | "null") {
         return Some(format!("{expected}, not \"{origin}\": every page would be let in"));

@@ -13,7 +13,7 @@ mod flow;
 mod gate;
 mod get;
 mod headers;
-mod intake;
+pub(crate) mod intake;
 mod journal;
 mod limits;
 mod listener;
@@ -22,13 +22,23 @@ mod metrics;
 mod params;
 mod pipe;
 mod post;
-mod reply;
+pub(crate) mod reply;
 mod route;
 mod session;
 mod sessions;
 mod stateless;
 mod token;
 
+// What another front over HTTP is made of as well.
+#[cfg(feature = "sdk")]
+pub(crate) use self::{
+    body::Body,
+    connection::{Answering, close, requests},
+    desk::{Tasks, size},
+    gate::Gate,
+    listener::accept,
+    reply::Reply,
+};
 pub use self::{
     limits::Limits,
     listener::{BindError, Listener, adopt, bind},

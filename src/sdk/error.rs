@@ -4,7 +4,7 @@ use std::{error::Error as StdError, time::Duration};
 
 use serde_json::Value;
 
-use super::event::ErrorEvent;
+use super::event::{ErrorEvent, ErrorType};
 
 /// A result of the SDK.
 pub type Result<T, E = SdkError> = std::result::Result<T, E>;
@@ -90,6 +90,17 @@ impl SdkError {
         Self::Transport { act, reason, source: Some(Box::new(error)) }
     }
 
+    /// The error as whoever shows a session is told it.
+    pub fn as_event(&self) -> ErrorEvent {
+        match self {
+            Self::Api(error) => {
+                let retry_after = error.retry_after.map(|after| after.as_secs().into());
+                ErrorEvent { retry_after, ..ErrorEvent::of_status(error.status, error.message.clone()) }
+            }
+            other => ErrorEvent::platform(ErrorType::InternalError, other.to_string()),
+        }
+    }
+
     /// The refusal, if it is one.
     pub fn as_api(&self) -> Option<&ApiError> {
         match self {
@@ -162,6 +173,17 @@ pub struct WorkerError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_by_its_status_or_as_one_of_ours() {
+        let refusal =
+            ApiError { message: "m".into(), status: 429, code: None, retry_after: Some(Duration::from_secs(7)) };
+        let event = SdkError::from(refusal).as_event();
+        let told = (event.error_type, event.retryable, event.retry_after);
+        assert_eq!(told, (ErrorType::RateLimitError, true, Some(7.into())));
+        let event = SdkError::Tools("t".into()).as_event();
+        assert_eq!((event.error_type, event.message), (ErrorType::InternalError, "t".into()));
+    }
 
     #[test]
     fn a_refusal_is_read_flat_or_nested() {

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     error::{Result, SdkError},
     events::{Events, RawEvents},
+    files::FilesApi,
     group::ToolGroup,
     place::Place,
     request::SessionRequest,
@@ -72,6 +73,20 @@ impl AttachOptions {
     {
         self.hook = Some(Arc::new(move |results| Box::pin(look(results))));
         self
+    }
+
+    /// With data in what tools gave here uploaded for this session: [`FilesApi::upload_media`] and
+    /// [`FilesApi::upload_output_files`] look at it, in the place of anybody else.
+    #[must_use]
+    pub fn uploading(self, files: FilesApi, session_id: impl Into<String>) -> Self {
+        let id = session_id.into();
+        self.on_tool_results(move |results| {
+            let (files, id) = (files.clone(), id.clone());
+            async move {
+                let results = files.upload_media(&id, results).await;
+                Ok(files.upload_output_files(&id, results).await)
+            }
+        })
     }
 
     /// With nobody who could run a tool that has no handler here: such a call has failed, and the turn goes on.

@@ -6,11 +6,12 @@ use std::{
 };
 
 /// What stands only in some rooms: the text, the rooms, and what keeps the text from meaning something else.
-const WALLS: [(&str, &[&str]); 7] = [
+const WALLS: [(&str, &[&str]); 8] = [
     ("clap::", &["cli"]),
     ("tokio::process", &["process", "shutdown"]),
     ("tokio::signal", &["process", "shutdown"]),
     ("rmcp::", &["connection", "front"]),
+    ("tokio_tungstenite::", &["bridge"]),
     ("std::env", &["environment"]),
     (r#""__""#, &["name"]),
     ("process::exit", &["main"]),

@@ -5,6 +5,14 @@ mod support; // the language of the tests: the program, a client, the servers, p
 
 mod attach; // clients on stdio that join the daemon that runs
 mod bad_input; // what is told about each mistake, and that the other entries are unharmed
+#[cfg(feature = "sdk")]
+mod bridge; // pages that talk to an agent over a socket
+#[cfg(feature = "sdk")]
+mod bridge_access; // who is let in over the bridge, and how it is started
+#[cfg(feature = "sdk")]
+mod bridge_clients; // a real browser, `ws` and `sockjs-client` over the bridge
+#[cfg(feature = "sdk")]
+mod bridge_limits; // how much the bridge takes, and clients that poll
 mod chaos; // everybody calls while everything dies, comes and goes
 mod check_and_init; // `check` reports every mistake with its place; `init` writes what `check` accepts
 mod chrome; // a Chrome that is launched, and all that can be wrong with one

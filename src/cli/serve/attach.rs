@@ -61,7 +61,7 @@ async fn join(daemon: Daemon, args: &Args) -> anyhow::Result<u8> {
     struct Outcome {
         over: String,
     }
-    if args.http.is_some() || args.local {
+    if args.http.is_some() || args.local || args.bridges() {
         let at = daemon.notice().http.join(" and ");
         let at = if at.is_empty() { String::new() } else { format!(", at {at}") };
         say(&format!("a daemon runs already{at}: this client joins it, and nothing else is served here"));

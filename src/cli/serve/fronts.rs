@@ -31,6 +31,9 @@ pub(super) struct Fronts {
     http: Option<Listener>,
     /// Where this user controls us.
     socket: Option<socket::Listener>,
+    /// Where pages in browsers are served.
+    #[cfg(feature = "sdk")]
+    bridge: Option<super::bridge::Wanted>,
     /// Where it is noted under which identity we listen.
     noted: Option<Listens>,
     identity: String,
@@ -39,6 +42,8 @@ pub(super) struct Fronts {
 /// The fronts that the command line and the config ask for. Whoever is a client's own server does not listen because of
 /// the config: many clients may run one.
 pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Fronts> {
+    #[cfg(feature = "sdk")]
+    args.bridge.check()?;
     let configured = loaded.config.serve.http.as_deref().filter(|_| !args.stdio);
     let given = args.http.as_deref().filter(|address| !address.is_empty());
     let own = args.http.as_ref().map(|_| loaded.config.serve.http.as_deref().unwrap_or(HTTP));
@@ -50,45 +55,68 @@ pub(super) async fn wanted(args: &Args, loaded: &Loaded) -> anyhow::Result<Front
     });
     // A socket that is handed over is there to be served.
     let Some(address) = address.or(inherited.is_some().then_some(HTTP)) else {
-        if args.local {
+        if args.local || args.bridges() {
             let mut socket = control_socket(args, loaded).await?;
-            let identity = state(loaded)?.identity().to_owned();
+            #[cfg(feature = "sdk")]
+            let bridge = args.bridge.listen(options(args, loaded)?, loaded).await?;
             told_where(socket.as_mut(), &[]);
-            say("serving this user");
-            return Ok(Fronts { stdio: args.stdio, http: None, socket, noted: None, identity });
+            if args.local {
+                say("serving this user");
+            }
+            return Ok(Fronts {
+                stdio: args.stdio,
+                socket,
+                #[cfg(feature = "sdk")]
+                bridge,
+                ..Fronts::none(loaded)
+            });
         }
         if args.no_token || args.allow_remote {
-            return Err(Usage::because("`--no-token` and `--allow-remote` are about `--http`, which is not given"));
+            let words = "`--no-token` and `--allow-remote` are about `--http` and `--socket`, which are not given";
+            return Err(Usage::because(words));
         }
         if !args.stdio && io::stdin().is_terminal() {
             let hint = "say how to serve: `computer serve --stdio`, which is what an MCP client runs as its server's \
                         command, or `computer serve --http` for many clients";
             return Err(Usage::because(hint));
         }
-        let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
-        return Ok(Fronts { stdio: true, http: None, socket: None, noted: None, identity });
+        return Ok(Fronts { stdio: true, ..Fronts::none(loaded) });
     };
     // First: who comes second is to say so, and not that the address is taken.
     let mut socket = control_socket(args, loaded).await?;
     let options = options(args, loaded)?;
+    #[cfg(feature = "sdk")]
+    let bridge = args.bridge.listen(options.clone(), loaded).await?;
     let listener = match inherited {
         Some(inherited) => http::adopt(inherited, options),
         None => http::bind(address, options).await,
     };
-    let listener = listener.map_err(|error| match error {
-        BindError::Io { .. } => error.into(),
-        BindError::NotLoopback { .. } | BindError::Unguarded { .. } | BindError::Unknown { .. } => {
-            Usage::because(error)
-        }
-    })?;
+    let listener = listener.map_err(refused)?;
     if listener.is_remote() {
         say("warning: other machines can reach this, unencrypted; whoever has the token can use all tools");
     }
     let noted = if args.no_token { None } else { noted(&listener, loaded) };
     told_where(socket.as_mut(), &[listener.url()]);
-    let identity = state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default();
     say(&format!("listening {}", listener.url()));
-    Ok(Fronts { stdio: args.stdio, http: Some(listener), socket, noted, identity })
+    Ok(Fronts {
+        stdio: args.stdio,
+        http: Some(listener),
+        socket,
+        #[cfg(feature = "sdk")]
+        bridge,
+        noted,
+        ..Fronts::none(loaded)
+    })
+}
+
+/// Why an address is not listened on: a wrong question, or the system's no.
+pub(super) fn refused(error: BindError) -> anyhow::Error {
+    match error {
+        BindError::Io { .. } => error.into(),
+        BindError::NotLoopback { .. } | BindError::Unguarded { .. } | BindError::Unknown { .. } => {
+            Usage::because(error)
+        }
+    }
 }
 
 /// Notes where we can be reached, for who asks for us. We serve without it, too: a disk may be full.
@@ -161,6 +189,27 @@ pub(in crate::cli) fn state(loaded: &Loaded) -> anyhow::Result<State> {
 }
 
 impl Fronts {
+    fn none(loaded: &Loaded) -> Self {
+        Self {
+            stdio: false,
+            http: None,
+            socket: None,
+            #[cfg(feature = "sdk")]
+            bridge: None,
+            noted: None,
+            identity: state(loaded).map(|state| state.identity().to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether stdin is all that is served.
+    fn is_stdio_alone(&self) -> bool {
+        #[cfg(feature = "sdk")]
+        if self.bridge.is_some() {
+            return false;
+        }
+        self.http.is_none() && self.socket.is_none()
+    }
+
     /// Whose daemon this is, or would be.
     pub(super) fn identity(&self) -> String {
         self.identity.clone()
@@ -174,10 +223,10 @@ impl Fronts {
         control: &Control,
         leave: &CancellationToken,
     ) -> io::Result<(Over, Option<Held>)> {
-        let _noted = self.noted;
-        if self.http.is_none() && self.socket.is_none() {
+        if self.is_stdio_alone() {
             return Ok((stdio::serve(computer, leave.cancelled()).await?, None));
         }
+        let _noted = self.noted;
         let on_stdio = async {
             if self.stdio {
                 // The end of stdin ends that client alone.
@@ -196,7 +245,13 @@ impl Fronts {
                 None => None,
             }
         };
-        let (over, (), held) = tokio::join!(on_stdio, on_http, on_socket);
+        let on_bridge = async {
+            #[cfg(feature = "sdk")]
+            if let Some(bridge) = self.bridge {
+                bridge.serve(computer, leave).await;
+            }
+        };
+        let (over, (), held, ()) = tokio::join!(on_stdio, on_http, on_socket, on_bridge);
         Ok((over?, held))
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use super::events::Events;
 
 /// The body of a reply.
-pub(super) enum Body {
+pub(crate) enum Body {
     /// All of it at once.
     Whole(Bytes),
     /// Messages as they come.
@@ -22,7 +22,7 @@ pub(super) enum Body {
 }
 
 impl Body {
-    pub(super) fn whole(bytes: Vec<u8>) -> Self {
+    pub(crate) fn whole(bytes: Vec<u8>) -> Self {
         Self::Whole(bytes.into())
     }
 }

@@ -1,29 +1,48 @@
 //! One connection of a client, from the moment it is accepted.
 
-use std::{convert::Infallible, future::Future, future::poll_fn, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{body::Body, desk::Desk};
+use super::{body::Body, desk::Desk, limits::Limits};
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+/// A reply that is being made.
+pub(crate) type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serves a connection until the client closes it, or, when the listener leaves, until its request is answered.
 pub(super) async fn serve(stream: TcpStream, desk: Arc<Desk>) {
-    // Without this the system waits for more before it sends a short event.
-    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
-    let leaving = desk.tasks.leaving.clone();
-    let limits = desk.limits;
-    let service = service_fn(move |request: Request<Incoming>| {
+    let (leaving, limits) = (desk.tasks.leaving.clone(), desk.limits);
+    let left = requests(stream, (&leaving, &limits), move |request, local| {
         let answering = desk.clone().answer(request, local);
-        Box::pin(async move { Ok(*answering.await) }) as Answering
+        Box::pin(async move { Ok(*answering.await) })
     });
+    if let Some((stream, _)) = left.await {
+        close(stream).await;
+    }
+}
+
+/// Answers the requests of a connection, and gives back what it was made on, with what was read and is no request: a
+/// reply may have switched to another protocol.
+pub(crate) async fn requests(
+    stream: TcpStream,
+    (leaving, limits): (&CancellationToken, &Limits),
+    answer: impl Fn(Request<Incoming>, SocketAddr) -> Answering + Send + Unpin,
+) -> Option<(TcpStream, Bytes)> {
+    // Without this the system waits for more before it sends a short event.
+    let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return None };
+    let service = service_fn(move |request: Request<Incoming>| answer(request, local));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
@@ -42,7 +61,13 @@ pub(super) async fn serve(stream: TcpStream, desk: Arc<Desk>) {
     if let Err(error) = &outcome {
         tracing::debug!(%error, "a connection ended");
     }
-    let _ = timeout(LINGER, linger(connection.into_parts().io.into_inner())).await;
+    let left = connection.into_parts();
+    Some((left.io.into_inner(), left.read_buf))
+}
+
+/// Closes a connection after our last word.
+pub(crate) async fn close(stream: TcpStream) {
+    let _ = timeout(LINGER, linger(stream)).await;
 }
 
 /// The HTTP library takes no smaller one.

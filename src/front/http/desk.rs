@@ -34,31 +34,31 @@ pub(super) struct Desk {
 
 /// What runs for a listener beside the one who serves it, who awaits it.
 #[derive(Clone)]
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     tracker: TaskTracker,
     runtime: Handle,
     /// What has no end of its own ends now.
-    pub(super) leaving: CancellationToken,
+    pub(crate) leaving: CancellationToken,
     /// Everything ends now.
-    pub(super) cut: CancellationToken,
+    pub(crate) cut: CancellationToken,
 }
 
 impl Tasks {
     /// In the runtime that this is called in.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cut = CancellationToken::new();
         Self { tracker: TaskTracker::new(), runtime: Handle::current(), leaving: cut.child_token(), cut }
     }
 
     /// Runs something until it ends or everything does.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let work = self.cut.clone().run_until_cancelled_owned(work);
         // On this runtime: what asks for it may be dropped outside of any.
         self.tracker.spawn_on(async move { work.await.unwrap_or_default() }, &self.runtime);
     }
 
     /// Returns when nothing runs any more. Cancel safe.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.tracker.close();
         self.tracker.wait().await;
     }
@@ -159,7 +159,7 @@ impl Desk {
 }
 
 /// How many bytes the first line and the headers of a request have, written plainly.
-fn size(parts: &Parts) -> usize {
+pub(crate) fn size(parts: &Parts) -> usize {
     let line = parts.method.as_str().len() + parts.uri.to_string().len() + " HTTP/1.1\r\n".len() + 1;
     let headers = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
     line + headers.sum::<usize>() + "\r\n".len()

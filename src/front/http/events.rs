@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{flow::Reader, journal::EventId, pipe::Message, session::Session};
 
 /// A stream of messages as a client reads it.
-pub(super) struct Events {
+pub(crate) struct Events {
     /// What goes out before anything else.
     ahead: VecDeque<Bytes>,
     reader: Option<Reader>,

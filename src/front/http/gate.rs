@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Looks at every request before anything else is done for it.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     hosts: Vec<Authority>,
     origins: Vec<String>,
     access: Access,
@@ -24,14 +24,14 @@ pub(super) struct Gate {
 
 /// By what a client has shown that it may ask. Sessions belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Credential(pub(super) Option<Token>);
+pub(crate) struct Credential(pub(super) Option<Token>);
 
 /// The names of this machine for itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 impl Gate {
     /// The gate of a listener at `address`.
-    pub(super) fn new(address: SocketAddr, options: &Options) -> Self {
+    pub(crate) fn new(address: SocketAddr, options: &Options) -> Self {
         let plain = |origin: &String| origin.trim_end_matches('/').to_ascii_lowercase();
         Self {
             hosts: options.allowed_hosts.iter().filter_map(|host| Authority::of(host)).collect(),
@@ -46,6 +46,17 @@ impl Gate {
         self.check_host(parts, local)?;
         self.check_origin(&parts.headers, local)?;
         self.check_token(&parts.headers)
+    }
+
+    /// The same for what a page asks: it can set no header for a WebSocket, so that its token may stand in the URL.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn admit_page(&self, parts: &Parts, local: SocketAddr) -> Result<Credential, Reply> {
+        self.check_host(parts, local)?;
+        self.check_origin(&parts.headers, local)?;
+        match (&self.access, token_of(parts.uri.query())) {
+            (Access::Bearer(token), Some(given)) if given == *token => Ok(Credential(Some(given))),
+            _ => self.check_token(&parts.headers),
+        }
     }
 
     fn check_host(&self, parts: &Parts, local: SocketAddr) -> Result<(), Reply> {
@@ -96,6 +107,14 @@ impl Gate {
                 own.name == host.name && (own.port.is_none() || host.port.is_none() || own.port == host.port)
             })
     }
+}
+
+/// The token in a query, if there is one, and one alone.
+#[cfg(feature = "sdk")]
+fn token_of(query: Option<&str>) -> Option<Token> {
+    let mut given = form_urlencoded::parse(query?.as_bytes()).filter(|(name, _)| name == "token");
+    let (_, token) = given.next()?;
+    given.next().is_none().then(|| Token::new(&token))
 }
 
 /// A host and, if it is given, a port.
@@ -240,5 +259,27 @@ mod tests {
         assert_eq!(ask(&[("origin", "null")]), 403);
         assert_eq!(ask(&[("authorization", "Bearer secret"), ("origin", "null")]), 403);
         assert_eq!(status(&options, &[("host", "evil.example"), ("authorization", "Bearer secret")]), 403);
+    }
+
+    #[cfg(feature = "sdk")]
+    #[test]
+    fn a_page_may_show_its_token_in_the_url() {
+        let options = Options { access: Access::Bearer(Token::new("sec ret")), ..Options::default() };
+        let ask = |uri: &str, origin: &str| {
+            let request = Request::builder().uri(uri).header("host", LOCAL).header("origin", origin);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let local = LOCAL.parse().unwrap();
+            let gate = Gate::new(local, &options);
+            assert!(gate.admit(&parts, local).is_err(), "nobody else may");
+            gate.admit_page(&parts, local).map_or_else(|reply| reply.status().as_u16(), |_| 200)
+        };
+        let own = "http://127.0.0.1:7331";
+        for right in ["/?token=sec%20ret", "/x?t=1&token=sec+ret&x"] {
+            assert_eq!(ask(right, own), 200, "{right}");
+            assert_eq!(ask(right, "http://evil.example"), 403, "{right}");
+        }
+        for wrong in ["/", "/?token=", "/?token", "/?token=sec", "/?token=sec+ret&token=sec+ret", "/?Token=sec+ret"] {
+            assert_eq!(ask(wrong, own), 401, "{wrong}");
+        }
     }
 }

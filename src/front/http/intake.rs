@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Reads the whole body as text. Whatever is wrong with it, no more of it is read.
-pub(super) async fn text(body: Incoming, limits: &Limits) -> Result<String, Reply> {
+pub(crate) async fn text(body: Incoming, limits: &Limits) -> Result<String, Reply> {
     let too_large = || {
         let words = format!("a message must not be larger than {} bytes", limits.body);
         reply::last(reply::refused(StatusCode::PAYLOAD_TOO_LARGE, &words))

@@ -15,9 +15,11 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
-use super::{Access, Options, Reach, connection, desk::Desk};
-use crate::front::exchange::LEAVING;
-use crate::{Computer, config::host_and_port, control::Control};
+use super::{
+    Access, Options, Reach, connection,
+    desk::{Desk, Tasks},
+};
+use crate::{Computer, config::host_and_port, control::Control, front::exchange::LEAVING};
 
 /// Why an address is not listened on.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +154,12 @@ impl Listener {
         !is_loopback(self.address.ip())
     }
 
+    /// What another front listens with.
+    #[cfg(feature = "sdk")]
+    pub(crate) fn into_parts(self) -> (TcpListener, SocketAddr, Options) {
+        (self.socket, self.address, self.options)
+    }
+
     /// Serves all clients until `leave` is ready.
     ///
     /// Then nobody is accepted any more, what listens ends, requests under way get 2 s to be answered (see
@@ -161,7 +169,7 @@ impl Listener {
         let desk = Arc::new(Desk::new(computer, self.control, (self.address, &self.options)));
         let _cut = desk.tasks.cut.clone().drop_guard();
         tokio::select! {
-            () = accept(&self.socket, &desk) => {}
+            () = accept(&self.socket, &desk.tasks, |stream| connection::serve(stream, desk.clone())) => {}
             () = tidy(&desk) => {}
             () = leave => {}
         }
@@ -180,15 +188,18 @@ impl Listener {
 }
 
 /// Accepts clients. Never returns.
-async fn accept(socket: &TcpListener, desk: &Arc<Desk>) {
+pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    socket: &TcpListener,
+    tasks: &Tasks,
+    serve: impl Fn(TcpStream) -> F,
+) {
     let room = Arc::new(Semaphore::new(most_connections()));
     loop {
         // Beyond, the system lets clients wait: entries need files too.
         let Ok(place) = room.clone().acquire_owned().await else { return };
-        let stream = accepted(socket).await;
-        let desk_ = desk.clone();
-        desk.tasks.spawn(async move {
-            connection::serve(stream, desk_).await;
+        let serving = serve(accepted(socket).await);
+        tasks.spawn(async move {
+            serving.await;
             drop(place);
         });
     }

@@ -11,7 +11,7 @@ use super::{body::Body, events::Events};
 use crate::front::message;
 
 /// What is replied. Boxed: it goes through many hands, as what was asked for and as why it is not given.
-pub(super) type Reply = Box<Response<Body>>;
+pub(crate) type Reply = Box<Response<Body>>;
 
 /// The header by which a session is named.
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -63,12 +63,12 @@ fn streaming(body: Body) -> Reply {
 }
 
 /// Nothing but a status.
-pub(super) fn empty(status: StatusCode) -> Reply {
+pub(crate) fn empty(status: StatusCode) -> Reply {
     with(status, Body::whole(Vec::new()))
 }
 
 /// An error about the request as a whole.
-pub(super) fn refused(status: StatusCode, words: &str) -> Reply {
+pub(crate) fn refused(status: StatusCode, words: &str) -> Reply {
     json(status, message::failure("null", message::INVALID_REQUEST, words))
 }
 
@@ -92,14 +92,14 @@ pub(super) fn unauthorized() -> Reply {
 }
 
 /// Another method is meant.
-pub(super) fn wrong_method(allowed: &'static str) -> Reply {
+pub(crate) fn wrong_method(allowed: &'static str) -> Reply {
     let mut reply = refused(StatusCode::METHOD_NOT_ALLOWED, &format!("the methods here are {allowed}"));
     reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 
 /// The reply, after which the connection is closed.
-pub(super) fn last(mut reply: Reply) -> Reply {
+pub(crate) fn last(mut reply: Reply) -> Reply {
     reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
 }

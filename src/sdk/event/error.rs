@@ -33,7 +33,7 @@ pub struct ErrorEvent {
 
 impl ErrorEvent {
     /// An error of the platform, or of the way to it.
-    pub(in crate::sdk) fn platform(error_type: ErrorType, message: impl Into<String>) -> Self {
+    pub(crate) fn platform(error_type: ErrorType, message: impl Into<String>) -> Self {
         Self {
             error_type,
             message: message.into(),

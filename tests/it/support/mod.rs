@@ -1,5 +1,7 @@
 //! The language of the tests, in which a new one is five lines.
 
+#[cfg(feature = "sdk")]
+pub(crate) mod bridge;
 pub(crate) mod chrome;
 pub(crate) mod client;
 pub(crate) mod control;
@@ -16,6 +18,8 @@ pub(crate) mod real;
 #[cfg(feature = "sdk")]
 pub(crate) mod sdk;
 pub(crate) mod shell;
+#[cfg(feature = "sdk")]
+pub(crate) mod tab;
 
 use std::time::Duration;
 
