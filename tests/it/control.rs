@@ -53,7 +53,7 @@ fn without_a_daemon_the_verbs_that_need_one_say_that_none_runs() {
         let ran = scratch.run(verb).fails_with(1);
         ran.says([
             "no daemon runs for this config (",
-            "computer.json) in this directory; `computer serve --http` starts one",
+            "config.json) in this directory; `computer serve --http` starts one",
         ]);
     }
 }
@@ -661,17 +661,6 @@ fn a_call_over_http_that_is_under_way_when_the_daemon_leaves_is_told_so() {
     assert_eq!(old.messages().pop().unwrap()["error"]["message"], words);
     assert_eq!(new.messages().pop().unwrap()["error"]["message"], words);
     assert_eq!((api.status, api.json()), (503, json!({ "error": { "code": "notReady", "message": words } })));
-}
-
-#[test]
-fn a_call_whose_session_ends_is_told_so() {
-    let scratch = Scratch::entries(json!({ "fake": fake::<&str>([]) }));
-    let daemon = Daemon::start(&scratch);
-    let mut caller = Caller::legacy(daemon.address());
-    let mut hangs = caller.open_tool("fake__hang", &json!({}));
-    assert_eq!(caller.end(), 204);
-    let error = hangs.messages().pop().unwrap()["error"]["message"].clone();
-    assert_eq!(error, "the session has ended; begin another with `initialize`");
 }
 
 #[test]

@@ -191,7 +191,8 @@ fn a_session_that_is_ended_takes_everything_back() {
     let mut call = caller.open_tool("fake__hang", &json!({}));
     assert_eq!(caller.end(), 204);
     assert!(listening.event().is_none());
-    assert!(call.messages().is_empty(), "it is not answered any more");
+    let error = call.messages().pop().unwrap()["error"]["message"].clone();
+    assert_eq!(error, "the session has ended; begin another with `initialize`");
     let mut reply = caller.open("tools/list", json!({}));
     assert_eq!((reply.status, &reply.json()["id"]), (404, &json!(FIRST + 1)));
     assert_eq!((caller.get().status(served.address), caller.end()), (404, 404));
