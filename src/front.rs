@@ -6,6 +6,7 @@ mod client;
 mod exchange;
 mod hello;
 pub mod http;
+mod kind;
 mod message;
 mod outlet;
 mod page;

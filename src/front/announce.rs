@@ -6,10 +6,11 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::{
+    kind::Kind,
     message,
     outlet::Outlet,
     peer::{Peer, SUBSCRIPTIONS},
-    scope::{Kind, Scope},
+    scope::Scope,
 };
 use crate::{
     computer::relay::{Way, weight},

@@ -12,12 +12,12 @@ use serde_json::{json, value::RawValue};
 
 use super::{
     announce, hello,
+    kind::Kind,
     message::{self, Era, INTERNAL, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, Shape, TOO_MANY},
     outlet::Outlet,
     page::{Cursor, page},
     pass,
     peer::{Peer, SUBSCRIPTIONS},
-    scope::Kind,
 };
 use crate::{
     computer::relay,

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::scope::Kind;
+use super::kind::Kind;
 use crate::raw::RawObject;
 
 /// So many items are on a page, and so many bytes of them. Several clients read the first page only.

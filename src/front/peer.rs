@@ -12,13 +12,7 @@ use futures_util::future::AbortHandle;
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{
-    ask::Heard,
-    hello::Hello,
-    message::Era,
-    parked::Parking,
-    scope::{Kind, Scope},
-};
+use super::{ask::Heard, hello::Hello, kind::Kind, message::Era, parked::Parking, scope::Scope};
 use crate::{
     Namespace,
     computer::relay::{self, Way},
