@@ -83,6 +83,7 @@ pub use watch::Resource;
 pub use workers::{WorkerOptions, WorkerOutput, WorkersApi};
 pub use workforce::{Dispatched, ThreadStatus, Wait, WorkforceApi, WorkforceThread};
 
+pub use self::wire::url_mistake;
 use self::wire::{Wire, part};
 
 /// A platform, and who asks it. Cheap to clone.

@@ -88,5 +88,7 @@ fn proxy(directory: &Path, floor: &str) -> io::Result<Option<Way>> {
     let script = directory.join("proxy.py");
     fs::write(&script, PROXY)?;
     // A proxy of one server leaves its names as they are.
-    Way::connect(&[python, places::text(&script)?, floor.to_owned()], "echo").map(Some)
+    let quiet = ["env".to_owned(), "FASTMCP_CHECK_FOR_UPDATES=off".to_owned()];
+    let command = [&quiet[..], &[python, places::text(&script)?, floor.to_owned()]].concat();
+    Way::connect(&command, "echo").map(Some)
 }

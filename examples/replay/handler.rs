@@ -35,8 +35,12 @@ impl Shared {
         ]
     }
 
-    pub(crate) fn note_update(&self, name: &str, value: &Value) {
-        self.resource_updates.lock().unwrap().push(json!({ "name": name, "value": value }));
+    pub(crate) fn note_update(&self, name: &str, value: Option<&Value>) {
+        let mut update = json!({ "name": name });
+        if let Some(value) = value {
+            update["value"] = value.clone();
+        }
+        self.resource_updates.lock().unwrap().push(update);
     }
 
     pub(crate) fn note_hook(&self, results: Value) {

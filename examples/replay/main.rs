@@ -41,7 +41,8 @@ const BESIDE: [&str; 7] = ["abort", "about", "args", "comment", "label", "note",
 #[tokio::main]
 async fn main() -> Outcome<()> {
     let path = std::env::args().nth(1).ok_or("usage: replay RECORDING.json")?;
-    let recording: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let text = fs::read_to_string(&path).map_err(|error| format!("`{path}` cannot be read: {error}"))?;
+    let recording: Value = serde_json::from_str(&text).map_err(|error| format!("`{path}` is no JSON: {error}"))?;
     let definition = if recording["definition"].is_object() { &recording["definition"] } else { &recording };
     println!("{}", serde_json::to_string_pretty(&play(definition).await?)?);
     Ok(())

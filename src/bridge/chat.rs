@@ -1,6 +1,11 @@
 //! What goes on with one client: its session, and its turn, one at a time.
 
-use std::{future::pending, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{pending, ready},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +18,7 @@ use super::{
     desk::Desk,
     outbox::{Closed, Outbox},
 };
+use crate::provider::Promise;
 use crate::sdk::{
     AgentSession, AttachOptions, ErrorEvent, ErrorType, Result, SdkError, SocketHandlers, SocketMessage, StreamEvent,
 };
@@ -149,7 +155,7 @@ impl Chat {
     fn ask(&mut self, message: SocketMessage) {
         if let Some(session) = self.session.clone() {
             self.stop();
-            self.turn = Some(Box::pin(turn(session, message, Teller(self.out.clone()))));
+            self.turn = Some(Box::pin(turn(session, message, Teller::new(self.out.clone()))));
         } else if matches!(message, SocketMessage::Trigger(_)) {
             self.wanted = Some(message);
             let desk = self.desk.clone();
@@ -172,7 +178,7 @@ impl Chat {
     }
 
     fn tell(&self, error: ErrorEvent) {
-        Teller(self.out.clone()).on_event(StreamEvent::Error(error));
+        Teller::new(self.out.clone()).on_event(StreamEvent::Error(error));
     }
 }
 
@@ -201,15 +207,36 @@ fn read(text: &str) -> std::result::Result<Option<Said>, String> {
     read.map(Some).map_err(|error| format!("the `{kind}` message cannot be read: {error}"))
 }
 
+/// What a client is told of a turn that the platform ends without an event that says so: it waits for one.
+const WITHOUT_A_WORD: &str = "the platform has ended the turn without a word";
+
 /// Tells a client what happens.
-struct Teller(Arc<Outbox>);
+struct Teller {
+    out: Arc<Outbox>,
+    /// Whether it knows that its turn is over.
+    is_told: bool,
+}
+
+impl Teller {
+    fn new(out: Arc<Outbox>) -> Self {
+        Self { out, is_told: false }
+    }
+}
 
 impl SocketHandlers for Teller {
     fn on_event(&mut self, event: StreamEvent) {
+        self.is_told |= matches!(event, StreamEvent::Finish { .. } | StreamEvent::Error(_));
         // An event has no part that is no JSON.
         if let Ok(text) = serde_json::to_string(&event) {
-            self.0.put(text);
+            self.out.put(text);
         }
+    }
+
+    fn on_finish(&mut self) -> Promise<'_, ()> {
+        if !self.is_told {
+            self.on_event(StreamEvent::Error(ErrorEvent::platform(ErrorType::InternalError, WITHOUT_A_WORD)));
+        }
+        Box::pin(ready(()))
     }
 }
 

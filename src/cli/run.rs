@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use futures_util::StreamExt;
 use mcp_computer::{
     Computer, environment,
-    sdk::{AttachOptions, ClientOptions, OctavusClient, RawEvents, SessionRequest, StreamEvent, TriggerRequest},
+    sdk::{
+        AttachOptions, ClientOptions, FinishReason, OctavusClient, RawEvents, SessionRequest, StreamEvent,
+        TriggerRequest,
+    },
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +28,7 @@ const OF_DATA: &str = "Images, sound and other data in results of tools are uplo
 #[command(after_help = OF_DATA)]
 pub(super) struct Args {
     /// Where the platform is; `$OCTAVUS_API_KEY` says who asks
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = platform)]
     platform: String,
     /// The session (else one of the agent is made)
     #[arg(long, value_name = "ID", required_unless_present = "agent", conflicts_with = "agent")]
@@ -45,7 +48,7 @@ pub(super) struct Args {
     /// Check first that the agent's protocol and this computer have the same namespaces
     #[arg(long, value_name = "FILE")]
     protocol: Option<PathBuf>,
-    /// Print each event as a line of JSON
+    /// Print each event as a line of JSON, as the platform sends it: of kinds and with fields that this version does not know, too
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -53,19 +56,39 @@ pub(super) struct Args {
 }
 
 /// The variable that holds the key.
-pub(super) const KEY: &str = "OCTAVUS_API_KEY";
+const KEY: &str = "OCTAVUS_API_KEY";
+
+/// By which the platform knows who asks.
+pub(super) fn key() -> anyhow::Result<String> {
+    let key = environment::var(KEY).unwrap_or_default().trim().to_owned();
+    if key.is_empty() {
+        let words = format!("`${KEY}` is not set; the platform knows by it who asks: set it to a key of the platform");
+        return Err(Usage::because(words));
+    }
+    if !key.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
+        return Err(Usage::because(format!(
+            "`${KEY}` is no key: it holds what none has, such as a blank or a line end"
+        )));
+    }
+    Ok(key)
+}
+
+/// Where a platform is.
+pub(super) fn platform(text: &str) -> Result<String, String> {
+    mcp_computer::sdk::url_mistake(text).map_or_else(|| Ok(text.to_owned()), Err)
+}
 
 pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("this is no JSON object: {error}"))
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<u8> {
+    let key = key()?;
     let config = machine::load(&args.config)?;
     if let Some(file) = &args.protocol {
         protocol::check(file, &config)?;
     }
-    let client =
-        OctavusClient::with(&args.platform, environment::var(KEY).unwrap_or_default(), ClientOptions::sturdy());
+    let client = OctavusClient::with(&args.platform, key, ClientOptions::sturdy());
     machine::with(config, |computer, errors| async move {
         for error in &errors {
             // The agent is told by the tools that are there, and those that are not.
@@ -110,7 +133,10 @@ async fn tell(mut events: RawEvents, json: bool) -> anyhow::Result<u8> {
             answer(&raw.to_string())?;
         }
         let Some(event) = StreamEvent::read(&raw) else { continue };
-        finished |= matches!(event, StreamEvent::Finish { .. });
+        if let StreamEvent::Finish { finish_reason, .. } = &event {
+            finished = true;
+            failed |= *finish_reason == FinishReason::Error;
+        }
         failed |= matches!(event, StreamEvent::Error(_));
         if !json {
             shown.show(&event)?;

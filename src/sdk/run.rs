@@ -95,6 +95,8 @@ enum Halt {
 struct Heard {
     pending: Option<Vec<PendingToolCall>>,
     finished: bool,
+    /// The platform has said that nothing of weight follows, to us or to whoever listens.
+    is_over: bool,
 }
 
 struct Run {
@@ -164,7 +166,14 @@ impl Run {
         let (mut lines, mut heard) = (Lines::default(), Heard::default());
         loop {
             let mut objects = Vec::new();
-            let chunk = self.chunk(&mut response).await?;
+            let chunk = match self.chunk(&mut response).await {
+                // Whoever has said all and keeps the line open, or drops it, has said all.
+                Err(Halt::Failed(error)) if heard.is_over && self.plan.wire.options().idle_timeout.is_some() => {
+                    tracing::debug!(%error, "the platform did not end its answer");
+                    return Ok(heard);
+                }
+                chunk => chunk?,
+            };
             match &chunk {
                 Some(chunk) => lines.feed(chunk, |object| objects.push(object)),
                 None => objects.extend(lines.end()),
@@ -206,9 +215,10 @@ impl Run {
                 return;
             }
             Some(StreamEvent::Finish { finish_reason: FinishReason::ToolCalls, .. }) if heard.pending.is_some() => {
+                heard.is_over = true;
                 return;
             }
-            Some(StreamEvent::Finish { .. }) => heard.finished = true,
+            Some(StreamEvent::Finish { .. }) => (heard.finished, heard.is_over) = (true, true),
             Some(StreamEvent::ResourceUpdate { name, value }) => {
                 Resource::tell(&self.plan.watched, name, value.as_ref());
             }

@@ -26,8 +26,14 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// How long a refusal's body may take: what it says is wanted, but its status is enough.
 const REFUSAL: Duration = Duration::from_secs(10);
 
-/// How long an upload may take: no longer is its URL good for.
-const UPLOAD: Duration = Duration::from_secs(15 * 60);
+/// How long a storage may take for an upload, beside the time that its bytes take on a slow line.
+const UPLOAD: Duration = Duration::from_secs(60);
+const SLOW: usize = 64 << 10;
+
+/// How long an upload of so many bytes may take.
+fn upload_time(bytes: usize) -> Duration {
+    UPLOAD + Duration::from_secs((bytes / SLOW) as u64)
+}
 
 /// How much of a refusal is read, and of an answer.
 const MOST_OF_REFUSAL: usize = 64 << 10;
@@ -103,7 +109,8 @@ impl Wire {
         let kind = header::HeaderValue::from_str(media_type);
         let kind = kind.map_err(|_| SdkError::File(format!("`{}` is no media type", media_type.escape_debug())))?;
         let client = client(url).await?;
-        let request = client.put(url.clone()).header(header::CONTENT_TYPE, kind).timeout(UPLOAD).body(bytes);
+        let request =
+            client.put(url.clone()).header(header::CONTENT_TYPE, kind).timeout(upload_time(bytes.len())).body(bytes);
         let response = request.send().await.map_err(|error| SdkError::transport(ACT, error))?;
         if response.status().is_success() {
             return Ok(());
@@ -149,6 +156,18 @@ async fn client(url: &Url) -> Result<Client> {
 
 fn answer(act: &'static str, error: &serde_json::Error) -> SdkError {
     SdkError::Answer { act, reason: error.to_string() }
+}
+
+/// What is wrong with the URL of a platform: paths are put behind it.
+pub fn url_mistake(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    match url {
+        None => Some("a platform is at a URL such as https://octavus.ai".to_owned()),
+        Some(url) if url.query().is_some() || url.fragment().is_some() => {
+            Some("the URL of a platform has nothing behind `?` or `#`".to_owned())
+        }
+        Some(_) => None,
+    }
 }
 
 /// An id as a part of a path.
@@ -207,6 +226,22 @@ mod tests {
     fn an_id_cannot_leave_its_place_in_a_path() {
         assert_eq!(part("sess_1-a.b~C"), "sess_1-a.b~C");
         assert_eq!(part("a/b?c#d e%é"), "a%2Fb%3Fc%23d%20e%25%C3%A9");
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_platform_is_told() {
+        for good in ["http://127.0.0.1:1", "https://octavus.ai/", "https://x/below"] {
+            assert_eq!(url_mistake(good), None, "{good}");
+        }
+        for bad in ["", "octavus.ai", "ftp://x", "http://", "http://x/?a=b", "http://x#y"] {
+            assert!(url_mistake(bad).is_some(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_upload_has_a_minute_and_the_time_of_its_bytes() {
+        assert_eq!(upload_time(0).as_secs(), 60);
+        assert_eq!(upload_time(10 << 20).as_secs(), 60 + 160);
     }
 
     #[test]

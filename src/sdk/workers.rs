@@ -74,6 +74,9 @@ pub struct WorkerOutput {
     pub session_id: String,
 }
 
+/// What is said of a worker that has failed with an error without words.
+const WORDLESS: &str = "The worker has failed, and does not say why";
+
 impl WorkersApi {
     /// Runs a worker and tells what happens, as [`AgentSession::execute`](super::AgentSession::execute) does.
     pub fn execute(&self, agent_id: &str, input: Map<String, Value>, options: WorkerOptions) -> Events {
@@ -122,6 +125,7 @@ impl WorkersApi {
                 StreamEvent::WorkerResult { worker_id, output, error } => {
                     let session_id = session_id.unwrap_or(worker_id);
                     return match error {
+                        Some(error) if error.is_empty() => Err(failed(WORDLESS.to_owned(), Some(session_id), None)),
                         Some(error) => Err(failed(error, Some(session_id), None)),
                         None => Ok(WorkerOutput { output, session_id }),
                     };

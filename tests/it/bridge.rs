@@ -276,3 +276,15 @@ async fn a_daemon_that_leaves_says_so_and_ends_turns_and_tools() {
     within("hanging up", platform.settled()).await;
     assert_eq!(platform.requests()[3]["peerClosedEarly"], true);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_told_when_the_platform_ends_a_turn_without_a_word() {
+    let platform = platform(json!([told(json!([start("m")]))])).await;
+    let bridge = served(&platform);
+    let mut page = bridge.page().await;
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await["type"], "start");
+    let error = page.hears().await;
+    assert_eq!((&error["type"], &error["errorType"]), (&json!("error"), &json!("internal_error")));
+    assert!(error["message"].as_str().unwrap().contains("without a word"), "{error}");
+}

@@ -169,7 +169,7 @@ fn a_daemon_can_be_named_and_a_wrong_token_is_told() {
     let url = format!("http://{}", daemon.address());
     let scratch = scratch.variable("COMPUTER_URL", &url).variable("COMPUTER_TOKEN", "wrong");
     let file = scratch.write("script.mjs", "import { connect } from './computer.mjs';\nawait connect();\n");
-    node(&scratch, &[text(&file)]).fails_with(1).says(["a token is needed"]);
+    node(&scratch, &[text(&file)]).fails_with(1).says(["the token is missing or wrong"]);
     // Nobody listens on that port.
     let scratch = scratch.variable("COMPUTER_URL", "http://127.0.0.1:1");
     node(&scratch, &[text(&file)]).fails_with(1).says(["nobody listens at http://", "`computer serve --http` starts"]);

@@ -73,6 +73,33 @@ async fn what_fails_is_said_and_the_status_tells_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_turn_that_the_platform_calls_failed_has_failed_and_one_that_waits_says_so() {
+    let ended = |reason: &str| told(json!([{ "type": "finish", "finishReason": reason }]));
+    let platform = platform(json!([ended("error"), ended("length")])).await;
+    let place = ["--platform", platform.origin(), "--session", "s", "--trigger", "go"];
+    let failed = run(scratch(), &place).await.fails_with(1);
+    assert!(failed.stderr.contains("the turn is over: it has failed"), "{}", failed.stderr);
+    let cut = run(scratch(), &place).await.ok();
+    assert!(cut.stderr.contains("there was no more room"), "{}", cut.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_or_a_platform_nothing_is_asked() {
+    let platform = platform(json!([over()])).await;
+    let place = ["--session", "s", "--trigger", "go"];
+    let at = [&["--platform", platform.origin()], &place[..]].concat();
+    for key in ["", " ", "oct\nkey"] {
+        let ran = run(scratch().variable("OCTAVUS_API_KEY", key), &at).await.fails_with(2);
+        assert!(ran.stderr.contains("`$OCTAVUS_API_KEY` is"), "{}", ran.stderr);
+    }
+    for url in ["nowhere", "http://127.0.0.1:1/?a=b"] {
+        let ran = run(scratch(), &[&["--platform", url], &place[..]].concat()).await.fails_with(2);
+        assert!(ran.stderr.contains("platform"), "{}", ran.stderr);
+    }
+    assert_eq!(platform.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_protocol_with_other_namespaces_is_refused_before_anything_is_asked() {
     let platform = platform(json!([over()])).await;
     let place = ["--platform", platform.origin(), "--session", "s", "--trigger", "go", "--protocol"];

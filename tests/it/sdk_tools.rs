@@ -178,7 +178,7 @@ async fn a_resource_is_told_to_its_watcher_alone_and_always_as_an_event() {
     let updates = json!([update("A", json!(1)), update("B", json!(2)), update("C", json!(null)), finish()]);
     let platform = platform(json!([told(updates.clone())])).await;
     let options = AttachOptions::new()
-        .resource(Resource::new("A", move |value| notes.lock().unwrap().push(value.clone())))
+        .resource(Resource::new("A", move |value| notes.lock().unwrap().push(value.cloned().unwrap_or_default())))
         .resource(Resource::new("B", |_| panic!("a mistake in a watcher")));
     assert_eq!(json!(events(session(&platform, options).execute(turn())).await), updates);
     assert_eq!(*seen.lock().unwrap(), [json!(1)]);

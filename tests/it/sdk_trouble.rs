@@ -157,6 +157,24 @@ async fn a_platform_that_stalls_is_given_up_where_that_was_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_has_said_all_and_keeps_the_line_open_is_done() {
+    let ends = json!({ "chunks": [{ "event": finish() }, { "hold": true }] });
+    let call = json!({ "toolCallId": "1", "toolName": "t", "args": {} });
+    let asks = json!({ "chunks": [
+        { "event": { "type": "start", "executionId": "e" } },
+        { "event": { "type": "tool-request", "toolCalls": [call] } },
+        { "event": { "type": "finish", "finishReason": "tool-calls" } },
+        { "hold": true },
+    ] });
+    let platform = platform(json!([ends, asks])).await;
+    let options = ClientOptions { idle_timeout: Some(SHORT), ..ClientOptions::default() };
+    let session = session_of(&platform, options);
+    assert_eq!(events(session.execute(turn())).await, [finish()]);
+    let told = events(session.execute(turn())).await;
+    assert_eq!(told.last().unwrap()["finishReason"], "client-tool-calls", "what it has asked for is seen to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_tried_again_where_that_was_asked_for() {
     let soon =
         |status: u16| json!({ "status": status, "json": { "error": "soon" }, "headers": { "retry-after": "0" } });

@@ -87,7 +87,7 @@ fn bodies(platform: &Platform, path: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_writes_files_runs_commands_and_browses_and_nothing_is_left_of_it() {
-    let scratch = Scratch::new();
+    let scratch = Scratch::new().variable("OCTAVUS_API_KEY", "oct_secret");
     let Some(config) = config(&scratch) else { return };
     let (scratch, page) = (scratch.config(&config), Answering::page("<h1>The heading</h1>"));
     let work = scratch.path("").canonicalize().unwrap();

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io::Write};
 
-use mcp_computer::sdk::StreamEvent;
+use mcp_computer::sdk::{FinishReason, StreamEvent};
 use serde_json::Value;
 
 use crate::cli::{paint, say};
@@ -35,6 +35,11 @@ impl Shown {
                 self.outcome(tool_call_id, &output, true)?;
             }
             StreamEvent::ToolOutputError { tool_call_id, error, .. } => self.outcome(tool_call_id, error, false)?,
+            StreamEvent::Finish { finish_reason, .. } => {
+                if let Some(words) = in_words(*finish_reason) {
+                    self.line(&format!("the turn is over: {words}"))?;
+                }
+            }
             StreamEvent::Error(error) => self.line(&format!("error: {}", paint::plain(&error.message)))?,
             _ => {}
         }
@@ -59,6 +64,18 @@ impl Shown {
         self.end()?;
         say(line);
         Ok(())
+    }
+}
+
+/// Why a turn is over, where that is not as it should be.
+fn in_words(reason: FinishReason) -> Option<&'static str> {
+    match reason {
+        FinishReason::Stop | FinishReason::ToolCalls => None,
+        FinishReason::ClientToolCalls => Some("it waits for tools of whoever shows the session"),
+        FinishReason::Length => Some("there was no more room for what was to be said"),
+        FinishReason::ContentFilter => Some("what was to be said may not be"),
+        FinishReason::Error => Some("it has failed"),
+        FinishReason::Other => Some("the platform does not say why"),
     }
 }
 

@@ -4,7 +4,6 @@ use mcp_computer::{
     Computer,
     bridge::{Bridge, BridgeOptions, Prefix},
     config::{Loaded, origin_mistake},
-    environment,
     front::http::{self, Listener, Options},
     sdk::{ClientOptions, OctavusClient},
 };
@@ -12,8 +11,8 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    Usage, paint,
-    run::{KEY, object},
+    paint,
+    run::{key, object, platform},
     say,
 };
 
@@ -24,7 +23,7 @@ pub(super) struct BridgeArgs {
     #[arg(long, value_name = "ADDR", requires = "platform", requires = "agent")]
     socket: Option<String>,
     /// Where the platform is; `$OCTAVUS_API_KEY` says who asks
-    #[arg(long, value_name = "URL", requires = "socket")]
+    #[arg(long, value_name = "URL", requires = "socket", value_parser = platform)]
     platform: Option<String>,
     /// The agent that pages talk to
     #[arg(long, value_name = "ID", requires = "socket")]
@@ -57,12 +56,7 @@ impl BridgeArgs {
 
     /// Whether the key is there that the platform knows us by.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        if self.is_wanted() && key().is_none() {
-            let words =
-                format!("`${KEY}` is not set; the platform knows by it who asks: set it to a key of the platform");
-            return Err(Usage::because(words));
-        }
-        Ok(())
+        if self.is_wanted() { key().map(drop) } else { Ok(()) }
     }
 
     /// Listens where the bridge is wanted, if it is.
@@ -70,14 +64,14 @@ impl BridgeArgs {
         let (Some(address), Some(platform), Some(agent)) = (&self.socket, &self.platform, &self.agent) else {
             return Ok(None);
         };
-        self.check()?;
+        let key = key()?;
         options.allowed_origins.extend(self.origin.iter().cloned());
         let has_token = matches!(options.access, http::Access::Bearer(_));
         let listener = http::bind(address, options).await.map_err(super::fronts::refused)?;
         if listener.is_remote() {
             say("warning: other machines can reach the bridge, unencrypted; whoever has the token can use the agent");
         }
-        let client = OctavusClient::with(platform, key().unwrap_or_default(), ClientOptions::sturdy());
+        let client = OctavusClient::with(platform, key, ClientOptions::sturdy());
         let options =
             BridgeOptions { prefix: self.socket_prefix.clone(), input: self.input.clone(), ..BridgeOptions::default() };
         let agent = agent.clone();
@@ -100,8 +94,4 @@ impl Wanted {
     pub(super) async fn serve(self, computer: &Computer, leave: &CancellationToken) {
         (self.bridge)(computer).serve(self.listener, leave.cancelled()).await;
     }
-}
-
-fn key() -> Option<String> {
-    environment::var(KEY).filter(|key| !key.is_empty())
 }

@@ -32,7 +32,7 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 impl Gate {
     /// The gate of a listener at `address`.
     pub(crate) fn new(address: SocketAddr, options: &Options) -> Self {
-        let plain = |origin: &String| origin.trim_end_matches('/').to_ascii_lowercase();
+        let plain = |origin: &String| without_usual_port(&origin.trim_end_matches('/').to_ascii_lowercase()).to_owned();
         Self {
             hosts: options.allowed_hosts.iter().filter_map(|host| Authority::of(host)).collect(),
             origins: options.allowed_origins.iter().map(plain).collect(),
@@ -55,7 +55,7 @@ impl Gate {
         self.check_origin(&parts.headers, local)?;
         match (&self.access, token_of(parts.uri.query())) {
             (Access::Bearer(token), Some(given)) if given == *token => Ok(Credential(Some(given))),
-            _ => self.check_token(&parts.headers),
+            _ => self.check_token(&parts.headers).map_err(|_| reply::unauthorized_page()),
         }
     }
 
@@ -75,7 +75,7 @@ impl Gate {
 
     fn check_origin(&self, headers: &HeaderMap, local: SocketAddr) -> Result<(), Reply> {
         let foreign = || {
-            let words = "this `Origin` may not ask; `serve.allowedOrigins` names those that may";
+            let words = "this `Origin` may not ask; `serve.allowedOrigins` names those that may, and `--origin` those of the bridge";
             Err(reply::last(reply::refused(StatusCode::FORBIDDEN, words)))
         };
         let Ok(origin) = single(headers, &ORIGIN) else { return foreign() };
@@ -115,6 +115,12 @@ fn token_of(query: Option<&str>) -> Option<Token> {
     let mut given = form_urlencoded::parse(query?.as_bytes()).filter(|(name, _)| name == "token");
     let (_, token) = given.next()?;
     given.next().is_none().then(|| Token::new(&token))
+}
+
+/// An origin as browsers write it: they leave a port out that goes without saying.
+fn without_usual_port(origin: &str) -> &str {
+    let usual = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(usual).unwrap_or(origin)
 }
 
 /// A host and, if it is given, a port.
@@ -187,7 +193,7 @@ mod tests {
     }
 
     fn origin(origin: &str) -> u16 {
-        let options = Options { allowed_origins: vec!["https://App.example/".into()], ..Options::default() };
+        let options = Options { allowed_origins: vec!["https://App.example:443/".into()], ..Options::default() };
         status(&options, &[("host", LOCAL), ("origin", origin)])
     }
 

@@ -85,7 +85,16 @@ pub(super) fn no_session(id: Option<&str>) -> Reply {
 
 /// The token is missing or wrong.
 pub(super) fn unauthorized() -> Reply {
-    let words = "a token is needed: `Authorization: Bearer …`; `computer connect` prints it";
+    let words = "the token is missing or wrong: it is shown as `Authorization: Bearer …`; `computer connect` prints it";
+    let mut reply = refused(StatusCode::UNAUTHORIZED, words);
+    reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    reply
+}
+
+/// [`unauthorized`], for pages, which cannot set headers for a socket.
+pub(super) fn unauthorized_page() -> Reply {
+    let words = "the token is missing or wrong: a page shows it as `?token=…` in the URL, a program as `Authorization: \
+                 Bearer …`; `computer serve` says which file holds it";
     let mut reply = refused(StatusCode::UNAUTHORIZED, words);
     reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     reply
