@@ -27,6 +27,7 @@ use self::{
     args::Args,
     handler::Shared,
     long::Long,
+    outcome::Came,
     platform::{Platform, placed, replaced},
 };
 
@@ -70,6 +71,18 @@ async fn play(definition: &Value) -> Outcome {
     Ok(long.described(&replaced(&all, &|text| outcome::named(text, &origin))))
 }
 
+/// A step needs a session, and none is attached.
+#[derive(Debug)]
+struct NoSession;
+
+impl std::fmt::Display for NoSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no session is attached")
+    }
+}
+
+impl std::error::Error for NoSession {}
+
 struct Stage {
     platform: Platform,
     client: OctavusClient,
@@ -98,9 +111,24 @@ impl Stage {
         let Some((verb, given)) = verbs.into_iter().next() else {
             return Err("a step does nothing".into());
         };
-        let (name, given) = args::called(verb, given, step);
+        let mut told = json!({ "do": verb });
+        let came = match self.outcome(args::called(verb, given, step), step).await {
+            Ok(came) => came.unwrap_or_else(|error| outcome::failed(&error)),
+            // What could not be attached has been told; what needs it comes to nothing, and the rest goes on.
+            Err(error) if error.is::<NoSession>() => {
+                outcome::field("error", json!({ "name": "TypeError", "message": error.to_string() }))
+            }
+            Err(error) => return Err(error),
+        };
+        for (key, value) in came {
+            told[key] = value;
+        }
+        Ok(told)
+    }
+
+    async fn outcome(&mut self, (name, given): (String, Value), step: &Value) -> Outcome<Came> {
         let (given, args) = (&given, Args::new(&given));
-        let outcome = match args::plain(&name).as_str() {
+        Ok(match args::plain(&name).as_str() {
             "attach" => self.attach(given),
             "setdynamictools" => self.set_dynamic_tools(given)?,
             "execute" => self.execute(given, &step["abort"]).await?,
@@ -114,15 +142,10 @@ impl Stage {
                 Ok(Map::new())
             }
             other => self.rest(other, &args).await?,
-        };
-        let mut told = json!({ "do": verb });
-        for (key, value) in outcome.unwrap_or_else(|error| outcome::failed(&error)) {
-            told[key] = value;
-        }
-        Ok(told)
+        })
     }
 
     fn session(&self) -> Outcome<&AgentSession> {
-        Ok(self.session.as_ref().ok_or("no session is attached")?)
+        Ok(self.session.as_ref().ok_or(NoSession)?)
     }
 }

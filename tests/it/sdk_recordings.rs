@@ -197,3 +197,21 @@ fn a_step_that_nobody_knows_is_named() {
     let definition = json!({ "platform": { "routes": [] }, "steps": [{ "about": "x", "dance": {} }] });
     played(&definition).fails_with(1).says(["no step is called `dance`"]);
 }
+
+#[test]
+fn what_needs_a_session_that_could_not_be_attached_is_told_and_the_rest_goes_on() {
+    let twice = json!({ "namespace": "a", "tools": {} });
+    let ran = played(&json!({
+        "client": { "options": {} },
+        "platform": { "routes": [{ "method": "DELETE", "path": "/api/agent-sessions/s", "legs": [{ "json": { "sessionId": "s", "cleared": true } }] }] },
+        "steps": [
+            { "attach": { "sessionId": "s", "mcpServers": [twice, twice] } },
+            { "execute": { "type": "trigger", "triggerName": "go" } },
+            { "clear": "s" },
+        ],
+    }));
+    let told = ran.ok().json();
+    let steps = told["steps"].as_array().unwrap();
+    assert!(steps[0]["error"].is_object() && steps[1]["error"]["message"] == "no session is attached", "{steps:?}");
+    assert_eq!(steps[2]["result"]["cleared"], true, "{steps:?}");
+}
