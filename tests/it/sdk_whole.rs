@@ -20,7 +20,7 @@ const PROTOCOL: &str = "mcpServers:
   filesystem: { description: Files, source: device }
   shell: { description: Shell, source: device }
 agent:
-  model: anthropic/claude-sonnet-4-5
+  model: some/model
   mcpServers: [filesystem, browser, shell]
 ";
 
