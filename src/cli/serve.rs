@@ -57,6 +57,7 @@ pub(super) struct Args {
 
 impl Args {
     /// Whether pages are to be served.
+    #[cfg_attr(not(feature = "sdk"), expect(clippy::unused_self, reason = "nothing can be said of a bridge then"))]
     fn bridges(&self) -> bool {
         #[cfg(feature = "sdk")]
         return self.bridge.is_wanted();

@@ -92,6 +92,7 @@ pub(super) fn unauthorized() -> Reply {
 }
 
 /// [`unauthorized`], for pages, which cannot set headers for a socket.
+#[cfg(feature = "sdk")]
 pub(super) fn unauthorized_page() -> Reply {
     let words = "the token is missing or wrong: a page shows it as `?token=…` in the URL, a program as `Authorization: \
                  Bearer …`; `computer serve` says which file holds it";
