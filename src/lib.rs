@@ -82,7 +82,7 @@ pub use config::{
 pub use error::{ChromeError, Delivery, Error, Limit, Outlook, Result};
 pub use managed::ManagedProcess;
 pub use name::{Namespace, join, namespace_of, status_tool};
-pub use process::{Stray, code, guard, inherited, open_files};
+pub use process::{Stray, guard, inherited, open_files, own_code};
 pub use provider::{
     Changes, DeviceProvider, DynamicMcpProvider, DynamicTool, Promise, ToolError, ToolHandler, ToolProvider, ToolSchema,
 };

@@ -5,7 +5,6 @@
 
 mod capture;
 mod cgroup;
-pub mod code;
 pub mod guard;
 #[cfg(unix)]
 pub(crate) mod handed;
@@ -15,6 +14,7 @@ mod leader;
 mod limits;
 mod mark;
 pub mod open_files;
+pub mod own_code;
 mod pipe;
 mod running;
 pub(crate) mod runs;

@@ -97,7 +97,7 @@ mod linux {
     };
 
     use super::{GUARD, LOST, Ordering};
-    use crate::process::{code, mark, tree};
+    use crate::process::{mark, own_code, tree};
 
     /// How long the kernel may take to carry out the kills before the guard leaves all the same.
     const LIMIT: Duration = Duration::from_secs(10);
@@ -178,7 +178,7 @@ mod linux {
     fn watch(daemon: Pid, watched: &SigSet) -> ! {
         let _ = prctl::set_name(c"computer-guard");
         let_go_of_files();
-        code::give_back();
+        own_code::give_back();
         let ended = loop {
             match watched.wait() {
                 Ok(Signal::SIGCHLD) => {

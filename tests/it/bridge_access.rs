@@ -1,11 +1,14 @@
 //! Who is let in over the bridge, and how it is started.
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::{
     bridge::{Bridged, Page, platform, token, trigger},
+    client::Client,
     fake::fake,
     http_client::Ask,
+    procs::signal,
     program::Scratch,
     sdk::{finish, over},
 };
@@ -117,6 +120,26 @@ async fn it_stands_alone_and_beside_the_others_as_one_daemon() {
     assert_eq!(page.hears().await, finish());
     crate::support::procs::eventually("HTTP is served", || beside.stderr().contains("listening http://"));
     scratch.run(["status"]).ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_on_stdio_and_a_page_have_the_same_machine() {
+    let platform = platform(json!([over()])).await;
+    let scratch = scratch().variable("OCTAVUS_API_KEY", "oct_secret");
+    let at = ["--socket", "127.0.0.1:0", "--agent", "a", "--platform", platform.origin(), "--no-token"];
+    let mut client = Client::start_with(&scratch, &at);
+    client.initialize("2025-11-25");
+    assert!(client.tools().contains(&"fake__echo".to_owned()));
+    let stderr = client.stderr();
+    let place = stderr.split_once("bridge http://").unwrap().1.split_once('/').unwrap().0;
+    let mut page = Page::open(place.parse().unwrap(), SOCKETS[0], &[]).await.unwrap();
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await, finish());
+    client.close();
+    page.say(&trigger()).await;
+    assert_eq!(page.hears().await["type"], "error", "the page is served on, though its platform has no more to say");
+    signal(client.guard(), Signal::SIGTERM);
+    assert_eq!(client.exited().code(), Some(143));
 }
 
 #[test]

@@ -108,8 +108,11 @@ fn a_unit_that_somebody_else_wrote_is_let_alone() {
 #[test]
 fn what_would_be_written_is_printed_and_nothing_is_changed() {
     let scratch = with_systemctl(entries(), 0);
-    scratch.run(["service", "install", "--print"]).ok().prints(["\nExecStart=", "[Install]\nWantedBy=default.target"]);
+    let state = format!("\nEnvironment=XDG_STATE_HOME={}\n", scratch.home().join(".local/state").display());
+    let own = scratch.run(["service", "install", "--print"]).ok();
+    own.prints(["\nExecStart=", "[Install]\nWantedBy=default.target", &state]);
     let system = scratch.run(["service", "install", "--system", "--print"]).ok();
+    assert!(!system.stdout.contains("XDG_STATE_HOME"), "the machine's own service has places of its own");
     let system = system.prints(["\nDynamicUser=yes\n", "WantedBy=multi-user.target"]);
     assert!(system.stderr.is_empty(), "{system:?}");
     assert!(!unit(&scratch).exists() && asked(&scratch).is_empty());

@@ -1,6 +1,6 @@
 //! What is done when things have become calm.
 
-use mcp_computer::{Computer, code};
+use mcp_computer::{Computer, own_code};
 use tokio::time::{Duration, sleep, timeout};
 
 /// For so long nothing must have happened to an entry.
@@ -17,7 +17,7 @@ pub(super) async fn give_back(computer: Computer) {
                 return;
             }
         }
-        code::give_back();
+        own_code::give_back();
         sleep(AGAIN).await;
         // Whatever has happened meanwhile counts.
         if events.next().await.is_none() {
